@@ -1,0 +1,55 @@
+use serde::{Deserialize, Serialize};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    GroupFormed,
+    ManagerJoined,
+    LeaderElected,
+    NodeJoined,
+    NodeActive,
+    NodeUnreachable,
+    NodeDown,
+    NodeRemoved,
+    NodeRefused,
+    VersionPublished,
+    VersionApplied,
+    VersionRefused,
+    LicenseInstalled,
+    LicenseRemoved,
+    LicenseStateChanged,
+    TokenCreated,
+    TokenRevoked,
+    StatisticsWindow,
+    /// Written by a newer manager; `message` still says what happened.
+    #[serde(other)]
+    Other,
+}
+
+/// One event. On `/v1/events` (Server-Sent Events) this is the data of a message whose id is `{index}` or `{index}.{position}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Log index of the entry that caused it.
+    pub index: u64,
+    /// Position among the events of the same entry, from 0.
+    pub position: u32,
+    pub time: String,
+    pub kind: EventKind,
+    pub fleet: Option<String>,
+    /// Node or manager that it is about.
+    pub subject_id: Option<String>,
+    pub subject_name: Option<String>,
+    /// Version number, where it is about one.
+    pub version: Option<u64>,
+    /// One line for people.
+    pub message: String,
+}
+
+/// Answer of `GET /v1/events?history=true`: newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventList {
+    pub events: Vec<Event>,
+    /// Oldest index from which the stream can be resumed.
+    pub oldest_index: u64,
+}

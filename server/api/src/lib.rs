@@ -1,0 +1,29 @@
+//! JSON types of the HTTP API, shared by the managers, the command line and the dashboard.
+//!
+//! Every type here is what travels on the wire under `/v1`. Times are RFC 3339 strings in UTC, ids are
+//! bare lower-case UUIDs, numbers carry their unit in the field's name. Nothing here depends on
+//! anything but serde, so the same file compiles for the browser.
+
+mod configuration;
+mod event;
+mod fleet;
+mod license;
+mod manager;
+mod node;
+mod problem;
+mod session;
+mod statistics;
+
+pub use configuration::{
+    Finding, Published, RolloutProgress, Version, VersionList, VersionSummary,
+};
+pub use event::{Event, EventKind, EventList};
+pub use fleet::{Fleet, FleetList};
+pub use license::{License, LicenseState};
+pub use manager::{Alarm, GroupStatus, Manager, ManagerList, ManagerRole};
+pub use node::{GatewayKind, JoinToken, Node, NodeList, NodeState};
+pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
+pub use session::{LoginRequest, Role, Session};
+pub use statistics::{
+    BackendTotals, EndpointTotals, Latency, NodeTotals, Statistics, StatisticsPoint, Totals,
+};

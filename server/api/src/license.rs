@@ -1,0 +1,33 @@
+use serde::{Deserialize, Serialize};
+
+/// Where the licence stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LicenseState {
+    Valid,
+    Expiring,
+    Grace,
+    /// No licence, or it is over: the built-in limits hold.
+    Free,
+}
+
+/// Answer of `GET /v1/license`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct License {
+    pub state: LicenseState,
+    /// Absent without an installed licence.
+    pub subscriber: Option<String>,
+    pub level: String,
+    pub max_nodes: u32,
+    pub seats_used: u32,
+    /// Nodes above the maximum that were seated before it was lowered.
+    pub over_by: u32,
+    pub features: Vec<String>,
+    pub not_before: Option<String>,
+    pub expires_at: Option<String>,
+    /// End of grace.
+    pub grace_ends_at: Option<String>,
+    pub days_left: Option<i64>,
+    /// The limits without any licence.
+    pub free_max_nodes: u32,
+}

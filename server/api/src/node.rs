@@ -1,0 +1,79 @@
+use serde::{Deserialize, Serialize};
+
+/// Life cycle of a node, as the leader wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    Active,
+    Unreachable,
+    Down,
+    Removed,
+}
+
+/// What serves the traffic on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayKind {
+    /// A supervised KrakenD process behind the node's front door.
+    Krakend,
+    /// The engine inside `krakend-node`.
+    Embedded,
+}
+
+/// One node of a fleet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    pub id: String,
+    pub name: String,
+    pub fleet: String,
+    pub state: NodeState,
+    /// When the state began.
+    pub state_since: String,
+    /// When a node that is unreachable will count as down.
+    pub down_at: Option<String>,
+    /// Where the node says it serves, `host:port`.
+    pub gateway_address: String,
+    pub gossip_address: String,
+    pub gateway: GatewayKind,
+    pub gateway_version: String,
+    pub version: String,
+    pub joined_at: String,
+    pub desired_version: Option<u64>,
+    pub applied_version: Option<u64>,
+    pub applied_digest: Option<String>,
+    pub applied_generation: Option<u64>,
+    pub applied_at: Option<String>,
+    /// The gateway's own words when it refused the desired version.
+    pub refusal: Option<String>,
+    /// Ready to serve, by its own health check; absent while the node is silent.
+    pub ready: Option<bool>,
+    pub holds_seat: bool,
+    /// When the node's lease ends.
+    pub lease_expires_at: Option<String>,
+    /// Over the last complete sample; absent without one.
+    pub requests_per_s: Option<f64>,
+    pub errors_per_s: Option<f64>,
+    pub latency_p99_ms: Option<f64>,
+    /// Requests per second of the last 30 samples, oldest first; `null` where there is a gap.
+    pub recent_requests_per_s: Vec<Option<f64>>,
+    pub memory_bytes: Option<u64>,
+    pub cpu_percent: Option<f64>,
+}
+
+/// Answer of `GET /v1/nodes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeList {
+    pub nodes: Vec<Node>,
+    /// Pass as `cursor` for the next page; absent on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// Answer of `POST /v1/join-tokens`. The token is shown this once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinToken {
+    pub id: String,
+    pub token: String,
+    pub fleet: String,
+    pub expires_at: String,
+    pub max_uses: u32,
+}

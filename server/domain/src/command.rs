@@ -1,0 +1,141 @@
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerId, Millis, NodeId,
+    NodeState, Sample, SampleStream, TokenId, TokenRecord,
+};
+
+/// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// The leader's clock when it proposed.
+    pub time_ms: Millis,
+    pub command: Command,
+}
+
+/// Every way in which the cluster's state can change. Append variants at the end: the position is the wire format.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// First command of a group. Applying it to a group that has begun changes nothing.
+    Bootstrap {
+        group_id: Uuid,
+        first_token: TokenRecord,
+    },
+    /// Lets time pass: retention, seats held for a while, licence dates.
+    Tick,
+    /// A manager tells its names and addresses after each start.
+    RegisterManager(ManagerRecord),
+    /// The first thing that a new leader writes.
+    LeaderElected {
+        manager_id: ManagerId,
+        term: u64,
+    },
+    /// Spends one use of a join token for a node's certificate.
+    EnrollNode {
+        token_id: TokenId,
+        secret_sha256: Digest,
+        node_id: NodeId,
+    },
+    /// A node's session begins: takes a seat, and renews the lease.
+    RegisterNode(NodeRegistration),
+    /// Renews the lease of a node that holds a seat.
+    RenewLease {
+        node_id: NodeId,
+        until_ms: Millis,
+    },
+    /// Moves a node in its life cycle, when it still is where the planner saw it.
+    SetNodeState {
+        node_id: NodeId,
+        from: NodeState,
+        from_since_ms: Millis,
+        to: NodeState,
+        reason: String,
+    },
+    /// A clean stop by the operator (`hold_seat`), or a removal for good.
+    LeaveNode {
+        node_id: NodeId,
+        hold_seat: bool,
+    },
+    /// What a node did with an order.
+    AcknowledgeVersion {
+        node_id: NodeId,
+        epoch: u64,
+        generation: u64,
+        number: u64,
+        digest: Digest,
+        /// Digest of the file as the gateway got it.
+        rendered: Digest,
+        /// The gateway's own words when it refused.
+        refusal: Option<String>,
+    },
+    Publish(Publication),
+    InstallLicense(LicenseRecord),
+    RemoveLicense {
+        by: String,
+    },
+    CreateToken(TokenRecord),
+    RevokeToken {
+        id: TokenId,
+        by: String,
+    },
+    CreateJoinToken(JoinTokenRecord),
+    /// A node's samples, each exactly once by stream and sequence.
+    RecordStatistics {
+        node_id: NodeId,
+        stream: SampleStream,
+        samples: Vec<Sample>,
+    },
+    /// Runs `command` unless the same key has run it within the last 24 hours of log time.
+    Idempotent {
+        key: String,
+        /// Digest of what was asked, so that another request under the same key is noticed.
+        request: Digest,
+        command: Box<Command>,
+    },
+}
+
+/// Names and addresses of a manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagerRecord {
+    pub id: ManagerId,
+    pub name: String,
+    pub raft_address: String,
+    pub node_address: String,
+    pub http_address: String,
+    pub version: String,
+}
+
+/// What a node says of itself when its session begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRegistration {
+    pub node_id: NodeId,
+    /// Made with the node's data directory; tells two machines with one id apart.
+    pub store_id: Uuid,
+    pub fleet: FleetName,
+    pub name: String,
+    pub gateway_address: String,
+    pub gossip_address: String,
+    pub gateway: GatewayKind,
+    pub gateway_version: String,
+    pub version: String,
+    /// End of the lease that this registration gives.
+    pub lease_until_ms: Millis,
+}
+
+/// A new configuration version. The leader has parsed and checked it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    pub fleet: FleetName,
+    /// Digest of the version that the author started from; `None` for the first.
+    pub parent: Option<Digest>,
+    /// SHA-256 of the canonical form (RFC 8785).
+    pub digest: Digest,
+    /// The document as published, compressed with zstd.
+    pub body: Bytes,
+    /// Length of the document before compression.
+    pub size_bytes: u64,
+    pub author: String,
+    pub message: String,
+}

@@ -1,0 +1,42 @@
+//! The decisions of the cluster manager, and nothing else: no clock, no randomness, no files, no network.
+//!
+//! A [`Command`] goes in through the Raft log, [`ClusterState::apply`] changes the state in the same way on
+//! every manager, and [`Event`]s come out. Whatever needs the time reads it from the [`LogEntry`].
+
+mod command;
+mod event;
+mod idempotency;
+mod ids;
+mod license;
+mod life_cycle;
+mod node;
+mod outcome;
+mod record;
+mod sketch;
+mod state;
+mod statistics;
+mod token;
+mod version;
+
+pub use command::{Command, LogEntry, ManagerRecord, NodeRegistration, Publication};
+pub use event::{Event, EventKind};
+pub use idempotency::IdempotencyRecord;
+pub use ids::{Digest, DigestError, FleetName, FleetNameError, ManagerId, NodeId, TokenId};
+pub use license::{
+    Claims, FREE_LEVEL, FREE_MAX_NODES, LicenseRecord, LicenseState, LicenseStatus, Limits,
+};
+pub use life_cycle::{GossipView, LifeCycleSettings, Observation, plan_life_cycle};
+pub use node::{AppliedVersion, GatewayKind, NodeRecord, NodeState, Refusal, Seat};
+pub use outcome::{Applied, Outcome, Rejected};
+pub use record::{RecordError, RecordKey};
+pub use sketch::Sketch;
+pub use state::{ClusterState, Fleet, Meta};
+pub use statistics::{
+    BackendCell, BackendSample, EndpointCell, EndpointSample, NodeWindow, RecentSample, Sample,
+    SampleStream, WINDOW_MS, WindowKey,
+};
+pub use token::{JoinTokenRecord, Role, TokenRecord};
+pub use version::VersionRecord;
+
+/// UTC time in milliseconds since 1970.
+pub type Millis = u64;

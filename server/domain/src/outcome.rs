@@ -1,0 +1,96 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Event, FleetName, Millis, NodeId, NodeState, RecordKey, SampleStream};
+
+/// What applying one log entry did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub result: Result<Applied, Rejected>,
+    pub events: Vec<Event>,
+    /// Records that differ from before, to be written behind.
+    pub changed: Vec<RecordKey>,
+}
+
+/// The answer to a command that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Applied {
+    /// Done; there is nothing more to say.
+    Done,
+    /// Nothing to do: the state was already so.
+    Unchanged,
+    Enrolled {
+        fleet: FleetName,
+    },
+    Registered {
+        /// Newly admitted or back from `down` or `removed`, as opposed to a session that moved.
+        fresh: bool,
+        lease_until_ms: Millis,
+        epoch: u64,
+    },
+    Published {
+        number: u64,
+        digest: Digest,
+        generation: u64,
+    },
+    /// All samples of the stream up to this sequence are in the state.
+    StatisticsRecorded {
+        stream: SampleStream,
+        through_seq: u64,
+    },
+    /// The first answer to this idempotency key, and the index that gave it.
+    Replayed {
+        index: u64,
+        result: Box<Result<Applied, Rejected>>,
+    },
+}
+
+/// An answer that the caller can act on. The state is as before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Rejected {
+    #[error("the group has begun already")]
+    AlreadyBootstrapped,
+    #[error(
+        "the group has not begun: its first leader still has to write its first entry; try again in a second"
+    )]
+    NotBootstrapped,
+    #[error(
+        "Your current subscription does not allow more nodes running. Please upgrade to add more nodes."
+    )]
+    NoSeat { max_nodes: u32, seats_used: u32 },
+    #[error("there is no node {}; list them with `krakend-cluster-manager nodes`", .0.krakend())]
+    NoSuchNode(NodeId),
+    #[error("node {} is in use on another machine (another data directory): remove `node.json` from the newer one so that it enrols under an id of its own", .0.krakend())]
+    NodeIdInUse(NodeId),
+    #[error("the node is {is:?} by now, not {expected:?} as it was when this was decided")]
+    NodeMovedOn { expected: NodeState, is: NodeState },
+    #[error(
+        "the order (epoch {epoch}, generation {generation}) is older than the one that the node has acknowledged"
+    )]
+    StaleAcknowledgement { epoch: u64, generation: u64 },
+    #[error("there is no fleet {0}; the fleet `default` always exists")]
+    NoSuchFleet(FleetName),
+    #[error("the fleet's newest version is {}: read it, merge, and publish with its digest as parent", match .current { Some((number, digest)) => format!("{number} ({digest})"), None => "none yet: publish with `If-None-Match: *`".into() })]
+    StaleParent { current: Option<(u64, Digest)> },
+    #[error(
+        "this is no join token of this group, or it was revoked: create one with `krakend-cluster-manager token create-join`"
+    )]
+    JoinTokenUnknown,
+    #[error(
+        "the join token ran out: create another with `krakend-cluster-manager token create-join`"
+    )]
+    JoinTokenExpired,
+    #[error(
+        "the join token has been used {max_uses} times, which is all: create another with `krakend-cluster-manager token create-join`"
+    )]
+    JoinTokenUsedUp { max_uses: u32 },
+    #[error("there is no such token")]
+    NoSuchToken,
+    #[error("this is the last admin token: create another before you revoke it")]
+    LastAdminToken,
+    #[error(
+        "this Idempotency-Key was used for another request (log index {index}): use a new key for a new request"
+    )]
+    IdempotencyKeyReused { index: u64 },
+    #[error("at most {limit} {what} are kept; remove some first")]
+    TooMany { what: String, limit: u64 },
+}

@@ -1,0 +1,87 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{FleetName, ManagerId, Millis, NodeId, TokenId, WindowKey};
+
+/// Key of one persisted record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RecordKey {
+    Meta,
+    Manager(ManagerId),
+    Node(NodeId),
+    Recent(NodeId),
+    Fleet(FleetName),
+    Version(FleetName, u64),
+    License,
+    Token(TokenId),
+    JoinToken(TokenId),
+    Window(WindowKey),
+    Event(u64, u32),
+    Idempotency(String),
+    /// Oldest-first order of idempotency keys.
+    IdempotencyAge(Millis, u64),
+}
+
+/// A persisted record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    #[error("record key {key} cannot be read: {reason}")]
+    Key { key: String, reason: String },
+    #[error("record {key:?} cannot be read: {reason}")]
+    Value { key: RecordKey, reason: String },
+    #[error(
+        "record {key:?} has format {found}; this program reads up to {newest}: start a newer version"
+    )]
+    Newer {
+        key: RecordKey,
+        found: u8,
+        newest: u8,
+    },
+}
+
+/// Format of the values below. A value is this byte, then postcard.
+const FORMAT: u8 = 1;
+
+impl RecordKey {
+    /// Bytes whose order groups records of a kind.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Serialising these keys cannot fail: no maps, no unsized sequences.
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        postcard::from_bytes(bytes).map_err(|error| RecordError::Key {
+            key: bytes.iter().take(64).map(|b| format!("{b:02x}")).collect(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut out = vec![FORMAT];
+    // Serialising into memory cannot fail for these types; an empty value would be refused when read.
+    if let Ok(bytes) = postcard::to_stdvec(value) {
+        out.extend(bytes);
+    }
+    out
+}
+
+pub(crate) fn decode<'a, T: Deserialize<'a>>(
+    key: &RecordKey,
+    bytes: &'a [u8],
+) -> Result<T, RecordError> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|error| RecordError::Value {
+            key: key.clone(),
+            reason: error.to_string(),
+        }),
+        Some((&found, _)) => Err(RecordError::Newer {
+            key: key.clone(),
+            found,
+            newest: FORMAT,
+        }),
+        None => Err(RecordError::Value {
+            key: key.clone(),
+            reason: "it is empty".into(),
+        }),
+    }
+}

@@ -1,0 +1,134 @@
+//! The group itself: its beginning, its managers, its leader, its time.
+
+use uuid::Uuid;
+
+use super::{Fleet, Transaction};
+use crate::{
+    Applied, EventKind, FleetName, IdempotencyRecord, ManagerId, ManagerRecord, Millis, NodeState,
+    RecordKey, Rejected, TokenRecord,
+};
+
+/// How long minute windows are kept.
+const KEEP_WINDOWS_MS: Millis = 24 * 3_600_000;
+
+impl Transaction<'_> {
+    pub(super) fn apply_bootstrap(
+        &mut self,
+        group_id: Uuid,
+        first_token: &TokenRecord,
+    ) -> Result<Applied, Rejected> {
+        if self.state.meta.group_id.is_some() {
+            return Err(Rejected::AlreadyBootstrapped);
+        }
+        self.state.meta.group_id = Some(group_id);
+        self.state.meta.epoch = 1;
+        self.state.meta.feature_level = 1;
+        let name = FleetName::default_fleet();
+        self.state.fleets.insert(
+            name.clone(),
+            Fleet {
+                name: name.clone(),
+                newest: 0,
+                generation: 0,
+            },
+        );
+        self.changed(RecordKey::Fleet(name));
+        self.state
+            .tokens
+            .insert(first_token.id, first_token.clone());
+        self.changed(RecordKey::Token(first_token.id));
+        self.event(EventKind::GroupFormed, format!("group {group_id} formed"));
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn apply_register_manager(
+        &mut self,
+        record: &ManagerRecord,
+    ) -> Result<Applied, Rejected> {
+        let before = self.state.managers.insert(record.id, record.clone());
+        if before.as_ref() == Some(record) {
+            return Ok(Applied::Unchanged);
+        }
+        self.changed(RecordKey::Manager(record.id));
+        if before.is_none() {
+            self.event(EventKind::ManagerJoined, format!("{} joined", record.name))
+                .about(record.id, &record.name);
+        }
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn apply_leader_elected(
+        &mut self,
+        manager_id: ManagerId,
+        term: u64,
+    ) -> Result<Applied, Rejected> {
+        if self.state.meta.leader == Some((manager_id, term)) {
+            return Ok(Applied::Unchanged);
+        }
+        self.state.meta.leader = Some((manager_id, term));
+        let name = match self.state.managers.get(&manager_id) {
+            Some(manager) => manager.name.clone(),
+            None => manager_id.to_string(),
+        };
+        self.event(
+            EventKind::LeaderElected,
+            format!("{name} leads, term {term}"),
+        )
+        .about(manager_id, &name);
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn apply_tick(&mut self) -> Result<Applied, Rejected> {
+        self.forget_windows();
+        self.forget_idempotency_keys();
+        self.forget_removed_nodes();
+        self.tell_license_state();
+        Ok(Applied::Done)
+    }
+
+    fn forget_windows(&mut self) {
+        let oldest = self.now.saturating_sub(KEEP_WINDOWS_MS);
+        let over: Vec<_> = self
+            .state
+            .windows
+            .keys()
+            .filter(|key| key.start_ms < oldest)
+            .cloned()
+            .collect();
+        for key in over {
+            self.state.windows.remove(&key);
+            self.changed(RecordKey::Window(key));
+        }
+    }
+
+    pub(super) fn forget_idempotency_keys(&mut self) {
+        while let Some((age, key)) = self.state.idempotency_age.get_min().cloned() {
+            let young = self.now.saturating_sub(age.0) < IdempotencyRecord::KEEP_MS;
+            if young && self.state.idempotency.len() <= IdempotencyRecord::MAX {
+                break;
+            }
+            self.state.idempotency_age.remove(&age);
+            self.state.idempotency.remove(&key);
+            self.changed(RecordKey::IdempotencyAge(age.0, age.1));
+            self.changed(RecordKey::Idempotency(key));
+        }
+    }
+
+    /// A removed node's record goes when its last window has run out.
+    fn forget_removed_nodes(&mut self) {
+        let oldest = self.now.saturating_sub(KEEP_WINDOWS_MS);
+        let over: Vec<_> = self
+            .state
+            .nodes
+            .values()
+            .filter(|node| node.state == NodeState::Removed && node.state_since_ms < oldest)
+            .map(|node| node.id)
+            .collect();
+        for id in over {
+            self.state.nodes.remove(&id);
+            self.state.recent.remove(&id);
+            self.changed(RecordKey::Node(id));
+            self.changed(RecordKey::Recent(id));
+        }
+    }
+}

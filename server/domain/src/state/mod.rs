@@ -1,0 +1,143 @@
+//! The replicated state and how commands change it.
+
+mod configuration;
+mod idempotent;
+mod licensing;
+mod membership;
+mod nodes;
+mod persist;
+mod read;
+mod recording;
+mod tokens;
+mod transaction;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    Applied, Command, Event, FleetName, IdempotencyRecord, JoinTokenRecord, LicenseRecord,
+    LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow,
+    Outcome, RecentSample, Rejected, TokenId, TokenRecord, VersionRecord, WindowKey,
+};
+use transaction::Transaction;
+
+/// Everything that the managers agree on. Cloning is cheap: the maps share their structure.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterState {
+    pub(crate) meta: Meta,
+    pub(crate) managers: OrdMap<ManagerId, ManagerRecord>,
+    pub(crate) nodes: OrdMap<NodeId, NodeRecord>,
+    pub(crate) recent: OrdMap<NodeId, Vector<RecentSample>>,
+    pub(crate) fleets: OrdMap<FleetName, Fleet>,
+    pub(crate) versions: OrdMap<(FleetName, u64), Arc<VersionRecord>>,
+    pub(crate) license: Option<LicenseRecord>,
+    pub(crate) tokens: OrdMap<TokenId, TokenRecord>,
+    pub(crate) join_tokens: OrdMap<TokenId, JoinTokenRecord>,
+    pub(crate) windows: OrdMap<WindowKey, Arc<NodeWindow>>,
+    pub(crate) events: OrdMap<(u64, u32), Event>,
+    pub(crate) idempotency: OrdMap<String, IdempotencyRecord>,
+    pub(crate) idempotency_age: OrdMap<(Millis, u64), String>,
+}
+
+/// Facts about the state as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// `None` until the first leader has written its first entry.
+    pub group_id: Option<Uuid>,
+    /// Highest time stamp seen. Never goes back.
+    pub time_ms: Millis,
+    /// Grows with each restore or recovery.
+    pub epoch: u64,
+    /// Grows with each change of any fleet's desired state.
+    pub generation: u64,
+    pub feature_level: u32,
+    /// Last state of the licence that was told as an event.
+    pub license_state: Option<LicenseState>,
+    pub leader: Option<(ManagerId, u64)>,
+}
+
+/// A named set of nodes that share one configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    pub name: FleetName,
+    /// Number of the newest version; 0 before the first.
+    pub newest: u64,
+    /// The order that stands.
+    pub generation: u64,
+}
+
+impl ClusterState {
+    /// Applies one entry. A rejected command leaves everything but the time as it was.
+    pub fn apply(&mut self, index: u64, entry: &LogEntry) -> Outcome {
+        let mut tx = Transaction::begin(self, index, entry.time_ms);
+        let result = tx.run(&entry.command);
+        tx.finish(result)
+    }
+}
+
+impl Transaction<'_> {
+    fn run(&mut self, command: &Command) -> Result<Applied, Rejected> {
+        if self.state.meta.group_id.is_none() && !matches!(command, Command::Bootstrap { .. }) {
+            // A new group's first leader may register managers before its first own command.
+            if !matches!(
+                command,
+                Command::RegisterManager(_) | Command::LeaderElected { .. } | Command::Tick
+            ) {
+                return Err(Rejected::NotBootstrapped);
+            }
+        }
+        match command {
+            Command::Bootstrap {
+                group_id,
+                first_token,
+            } => self.apply_bootstrap(*group_id, first_token),
+            Command::Tick => self.apply_tick(),
+            Command::RegisterManager(record) => self.apply_register_manager(record),
+            Command::LeaderElected { manager_id, term } => {
+                self.apply_leader_elected(*manager_id, *term)
+            }
+            Command::EnrollNode {
+                token_id,
+                secret_sha256,
+                node_id: _,
+            } => self.apply_enroll_node(*token_id, secret_sha256),
+            Command::RegisterNode(registration) => self.apply_register_node(registration),
+            Command::RenewLease { node_id, until_ms } => {
+                self.apply_renew_lease(*node_id, *until_ms)
+            }
+            Command::SetNodeState {
+                node_id,
+                from,
+                from_since_ms,
+                to,
+                reason,
+            } => self.apply_set_node_state(*node_id, (*from, *from_since_ms), *to, reason),
+            Command::LeaveNode { node_id, hold_seat } => {
+                self.apply_leave_node(*node_id, *hold_seat)
+            }
+            Command::AcknowledgeVersion { .. } => self.apply_acknowledge_version(command),
+            Command::Publish(publication) => self.apply_publish(publication),
+            Command::InstallLicense(record) => self.apply_install_license(record),
+            Command::RemoveLicense { by } => self.apply_remove_license(by),
+            Command::CreateToken(record) => self.apply_create_token(record),
+            Command::RevokeToken { id, by } => self.apply_revoke_token(*id, by),
+            Command::CreateJoinToken(record) => self.apply_create_join_token(record),
+            Command::RecordStatistics {
+                node_id,
+                stream,
+                samples,
+            } => self.apply_record_statistics(*node_id, *stream, samples),
+            Command::Idempotent {
+                key,
+                request,
+                command,
+            } => self.apply_idempotent(key, request, command),
+        }
+    }
+}

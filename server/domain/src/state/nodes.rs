@@ -1,0 +1,221 @@
+//! Nodes: enrolment, seats, life cycle.
+
+use imbl::Vector;
+
+use super::Transaction;
+use crate::{
+    Applied, Digest, EventKind, Millis, NodeId, NodeRecord, NodeRegistration, NodeState, RecordKey,
+    Rejected, Seat, TokenId,
+};
+
+/// How long a seat is kept for a node that stopped cleanly.
+const HOLD_SEAT_MS: Millis = 5 * 60_000;
+
+impl Transaction<'_> {
+    pub(super) fn apply_enroll_node(
+        &mut self,
+        token_id: TokenId,
+        secret_sha256: &Digest,
+    ) -> Result<Applied, Rejected> {
+        let now = self.now;
+        let token = self
+            .state
+            .join_tokens
+            .get_mut(&token_id)
+            .filter(|token| token.secret_sha256 == *secret_sha256)
+            .ok_or(Rejected::JoinTokenUnknown)?;
+        if now >= token.expires_ms {
+            return Err(Rejected::JoinTokenExpired);
+        }
+        if token.uses >= token.max_uses {
+            return Err(Rejected::JoinTokenUsedUp {
+                max_uses: token.max_uses,
+            });
+        }
+        token.uses += 1;
+        let fleet = token.fleet.clone();
+        self.changed(RecordKey::JoinToken(token_id));
+        Ok(Applied::Enrolled { fleet })
+    }
+
+    pub(super) fn apply_register_node(
+        &mut self,
+        asked: &NodeRegistration,
+    ) -> Result<Applied, Rejected> {
+        if !self.state.fleets.contains_key(&asked.fleet) {
+            return Err(Rejected::NoSuchFleet(asked.fleet.clone()));
+        }
+        let before = self.state.nodes.get(&asked.node_id).cloned();
+        if let Some(node) = &before {
+            let running = matches!(node.state, NodeState::Active | NodeState::Unreachable);
+            if running && node.store_id != asked.store_id {
+                return Err(Rejected::NodeIdInUse(node.id));
+            }
+        }
+        self.take_seat(before.as_ref())?;
+        let node = registered(asked, before.as_ref(), self.now);
+        let lease_until_ms = node.lease_until_ms;
+        let fresh = self.tell_registration(before.as_ref(), &node);
+        self.state.nodes.insert(node.id, node);
+        self.changed(RecordKey::Node(asked.node_id));
+        Ok(Applied::Registered {
+            fresh,
+            lease_until_ms,
+            epoch: self.state.meta.epoch,
+        })
+    }
+
+    /// A node that has its seat keeps it; any other needs a free one.
+    fn take_seat(&self, before: Option<&NodeRecord>) -> Result<(), Rejected> {
+        if before.is_some_and(|node| node.seat.is_taken(self.now)) {
+            return Ok(());
+        }
+        let seats_used = self.state.seats_used(self.now);
+        let max_nodes = self.state.license_status(self.now).limits.max_nodes;
+        if seats_used >= max_nodes {
+            return Err(Rejected::NoSeat {
+                max_nodes,
+                seats_used,
+            });
+        }
+        Ok(())
+    }
+
+    fn tell_registration(&mut self, before: Option<&NodeRecord>, node: &NodeRecord) -> bool {
+        let name = &node.name;
+        match before.map(|node| node.state) {
+            None => {
+                self.event(EventKind::NodeJoined, format!("{name} joined"))
+                    .node(node);
+                true
+            }
+            Some(NodeState::Active) => false,
+            Some(NodeState::Unreachable) => {
+                self.event(EventKind::NodeActive, format!("{name} answers again"))
+                    .node(node);
+                false
+            }
+            Some(NodeState::Down | NodeState::Removed) => {
+                self.event(EventKind::NodeActive, format!("{name} is back"))
+                    .node(node);
+                true
+            }
+        }
+    }
+
+    pub(super) fn apply_renew_lease(
+        &mut self,
+        node_id: NodeId,
+        until_ms: Millis,
+    ) -> Result<Applied, Rejected> {
+        let epoch = self.state.meta.epoch;
+        let node = self.node_mut(node_id)?;
+        node.lease_until_ms = node.lease_until_ms.max(until_ms);
+        let lease_until_ms = node.lease_until_ms;
+        Ok(Applied::Registered {
+            fresh: false,
+            lease_until_ms,
+            epoch,
+        })
+    }
+
+    pub(super) fn apply_set_node_state(
+        &mut self,
+        node_id: NodeId,
+        (from, from_since_ms): (NodeState, Millis),
+        to: NodeState,
+        reason: &str,
+    ) -> Result<Applied, Rejected> {
+        let now = self.now;
+        let node = self.node_mut(node_id)?;
+        if node.state != from || node.state_since_ms != from_since_ms {
+            return Err(Rejected::NodeMovedOn {
+                expected: from,
+                is: node.state,
+            });
+        }
+        node.state = to;
+        node.state_since_ms = now;
+        if matches!(to, NodeState::Down | NodeState::Removed) {
+            node.seat = Seat::Free;
+        }
+        let node = node.clone();
+        let (kind, word) = match to {
+            NodeState::Active => (EventKind::NodeActive, "active"),
+            NodeState::Unreachable => (EventKind::NodeUnreachable, "unreachable"),
+            NodeState::Down => (EventKind::NodeDown, "down"),
+            NodeState::Removed => (EventKind::NodeRemoved, "removed"),
+        };
+        self.event(kind, format!("{} {word}: {reason}", node.name))
+            .node(&node);
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn apply_leave_node(
+        &mut self,
+        node_id: NodeId,
+        hold_seat: bool,
+    ) -> Result<Applied, Rejected> {
+        let now = self.now;
+        let node = self.node_mut(node_id)?;
+        if node.state == NodeState::Removed {
+            if !hold_seat {
+                node.seat = Seat::Free;
+            }
+            return Ok(Applied::Unchanged);
+        }
+        node.state = NodeState::Removed;
+        node.state_since_ms = now;
+        node.seat = if hold_seat && node.seat == Seat::Held {
+            Seat::HeldUntil(now + HOLD_SEAT_MS)
+        } else {
+            Seat::Free
+        };
+        let node = node.clone();
+        let how = if hold_seat {
+            "stopped by its operator"
+        } else {
+            "left for good"
+        };
+        self.event(
+            EventKind::NodeRemoved,
+            format!("{} removed: {how}", node.name),
+        )
+        .node(&node);
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn node_mut(&mut self, id: NodeId) -> Result<&mut NodeRecord, Rejected> {
+        self.changed(RecordKey::Node(id));
+        self.state
+            .nodes
+            .get_mut(&id)
+            .ok_or(Rejected::NoSuchNode(id))
+    }
+}
+
+fn registered(asked: &NodeRegistration, before: Option<&NodeRecord>, now: Millis) -> NodeRecord {
+    let stayed = before.filter(|node| node.state == NodeState::Active);
+    NodeRecord {
+        id: asked.node_id,
+        store_id: asked.store_id,
+        fleet: asked.fleet.clone(),
+        name: asked.name.clone(),
+        gateway_address: asked.gateway_address.clone(),
+        gossip_address: asked.gossip_address.clone(),
+        gateway: asked.gateway,
+        gateway_version: asked.gateway_version.clone(),
+        version: asked.version.clone(),
+        state: NodeState::Active,
+        state_since_ms: stayed.map_or(now, |node| node.state_since_ms),
+        joined_ms: before.map_or(now, |node| node.joined_ms),
+        seat: Seat::Held,
+        lease_until_ms: before
+            .map_or(0, |node| node.lease_until_ms)
+            .max(asked.lease_until_ms),
+        applied: before.and_then(|node| node.applied.clone()),
+        refusal: before.and_then(|node| node.refusal.clone()),
+        streams: before.map_or_else(Vector::new, |node| node.streams.clone()),
+        reported_until_ms: before.and_then(|node| node.reported_until_ms),
+    }
+}

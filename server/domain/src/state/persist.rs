@@ -1,0 +1,122 @@
+//! The state as records, for the store behind it and for snapshots.
+
+use std::sync::Arc;
+
+use super::ClusterState;
+use crate::record::{decode, encode};
+use crate::{RecordError, RecordKey, WindowKey};
+
+impl ClusterState {
+    /// The record's bytes, or `None` when it is gone.
+    pub fn encode_record(&self, key: &RecordKey) -> Option<Vec<u8>> {
+        match key {
+            RecordKey::Meta => Some(encode(&self.meta)),
+            RecordKey::Manager(id) => self.managers.get(id).map(encode),
+            RecordKey::Node(id) => self.nodes.get(id).map(encode),
+            RecordKey::Recent(id) => self.recent.get(id).map(encode),
+            RecordKey::Fleet(name) => self.fleets.get(name).map(encode),
+            RecordKey::Version(fleet, number) => self
+                .versions
+                .get(&(fleet.clone(), *number))
+                .map(|version| encode(version.as_ref())),
+            RecordKey::License => self.license.as_ref().map(encode),
+            RecordKey::Token(id) => self.tokens.get(id).map(encode),
+            RecordKey::JoinToken(id) => self.join_tokens.get(id).map(encode),
+            RecordKey::Window(key) => self.windows.get(key).map(|window| encode(window.as_ref())),
+            RecordKey::Event(index, position) => self.events.get(&(*index, *position)).map(encode),
+            RecordKey::Idempotency(key) => self.idempotency.get(key).map(encode),
+            RecordKey::IdempotencyAge(at, index) => {
+                self.idempotency_age.get(&(*at, *index)).map(encode)
+            }
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = RecordKey> + '_ {
+        let window = |key: &WindowKey| RecordKey::Window(key.clone());
+        std::iter::once(RecordKey::Meta)
+            .chain(self.managers.keys().copied().map(RecordKey::Manager))
+            .chain(self.nodes.keys().copied().map(RecordKey::Node))
+            .chain(self.recent.keys().copied().map(RecordKey::Recent))
+            .chain(self.fleets.keys().cloned().map(RecordKey::Fleet))
+            .chain(
+                self.versions
+                    .keys()
+                    .map(|(fleet, number)| RecordKey::Version(fleet.clone(), *number)),
+            )
+            .chain(self.license.iter().map(|_| RecordKey::License))
+            .chain(self.tokens.keys().copied().map(RecordKey::Token))
+            .chain(self.join_tokens.keys().copied().map(RecordKey::JoinToken))
+            .chain(self.windows.keys().map(window))
+            .chain(self.events.keys().map(|(i, p)| RecordKey::Event(*i, *p)))
+            .chain(self.idempotency.keys().cloned().map(RecordKey::Idempotency))
+            .chain(
+                self.idempotency_age
+                    .keys()
+                    .map(|(at, index)| RecordKey::IdempotencyAge(*at, *index)),
+            )
+    }
+
+    /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
+    pub fn records(&self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + '_ {
+        self.keys().filter_map(|key| {
+            let value = self.encode_record(&key)?;
+            Some((key.to_bytes(), value))
+        })
+    }
+
+    /// The state that these records hold.
+    pub fn from_records(
+        records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<Self, RecordError> {
+        let mut state = Self::default();
+        for (key, value) in records {
+            state.load(RecordKey::from_bytes(&key)?, &value)?;
+        }
+        Ok(state)
+    }
+
+    fn load(&mut self, key: RecordKey, value: &[u8]) -> Result<(), RecordError> {
+        match &key {
+            RecordKey::Meta => self.meta = decode(&key, value)?,
+            RecordKey::Manager(id) => {
+                self.managers.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Node(id) => {
+                self.nodes.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Recent(id) => {
+                self.recent.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Fleet(name) => {
+                self.fleets.insert(name.clone(), decode(&key, value)?);
+            }
+            RecordKey::Version(fleet, number) => {
+                let version = Arc::new(decode(&key, value)?);
+                self.versions.insert((fleet.clone(), *number), version);
+            }
+            RecordKey::License => self.license = Some(decode(&key, value)?),
+            RecordKey::Token(id) => {
+                self.tokens.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::JoinToken(id) => {
+                self.join_tokens.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Window(window) => {
+                let value = Arc::new(decode(&key, value)?);
+                self.windows.insert(window.clone(), value);
+            }
+            RecordKey::Event(index, position) => {
+                self.events
+                    .insert((*index, *position), decode(&key, value)?);
+            }
+            RecordKey::Idempotency(name) => {
+                self.idempotency.insert(name.clone(), decode(&key, value)?);
+            }
+            RecordKey::IdempotencyAge(at, index) => {
+                self.idempotency_age
+                    .insert((*at, *index), decode(&key, value)?);
+            }
+        }
+        Ok(())
+    }
+}

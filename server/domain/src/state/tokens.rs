@@ -1,0 +1,77 @@
+//! API tokens and join tokens.
+
+use super::Transaction;
+use crate::{Applied, EventKind, JoinTokenRecord, RecordKey, Rejected, Role, TokenId, TokenRecord};
+
+const MAX_TOKENS: usize = 10_000;
+
+impl Transaction<'_> {
+    pub(super) fn apply_create_token(&mut self, record: &TokenRecord) -> Result<Applied, Rejected> {
+        if self.state.tokens.len() >= MAX_TOKENS {
+            return Err(too_many("tokens"));
+        }
+        self.state.tokens.insert(record.id, record.clone());
+        self.changed(RecordKey::Token(record.id));
+        let text = format!("{} created the token {}", record.created_by, record.name);
+        self.event(EventKind::TokenCreated, text);
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn apply_revoke_token(
+        &mut self,
+        id: TokenId,
+        by: &str,
+    ) -> Result<Applied, Rejected> {
+        if self.state.join_tokens.remove(&id).is_some() {
+            self.changed(RecordKey::JoinToken(id));
+            self.event(
+                EventKind::TokenRevoked,
+                format!("{by} revoked a join token"),
+            );
+            return Ok(Applied::Done);
+        }
+        let token = self.state.tokens.get(&id).ok_or(Rejected::NoSuchToken)?;
+        let others = self.state.tokens.values().filter(|other| {
+            other.role == Role::Admin && other.id != id && other.expires_ms.is_none()
+        });
+        if token.role == Role::Admin && others.count() == 0 {
+            return Err(Rejected::LastAdminToken);
+        }
+        let name = token.name.clone();
+        self.state.tokens.remove(&id);
+        self.changed(RecordKey::Token(id));
+        self.event(
+            EventKind::TokenRevoked,
+            format!("{by} revoked the token {name}"),
+        );
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn apply_create_join_token(
+        &mut self,
+        record: &JoinTokenRecord,
+    ) -> Result<Applied, Rejected> {
+        if self.state.join_tokens.len() >= MAX_TOKENS {
+            return Err(too_many("join tokens"));
+        }
+        if !self.state.fleets.contains_key(&record.fleet) {
+            return Err(Rejected::NoSuchFleet(record.fleet.clone()));
+        }
+        self.state.join_tokens.insert(record.id, record.clone());
+        self.changed(RecordKey::JoinToken(record.id));
+        let text = format!(
+            "{} created a join token for fleet {}",
+            record.created_by, record.fleet
+        );
+        self.event(EventKind::TokenCreated, text)
+            .fleet(&record.fleet);
+        Ok(Applied::Done)
+    }
+}
+
+fn too_many(what: &str) -> Rejected {
+    Rejected::TooMany {
+        what: what.into(),
+        limit: MAX_TOKENS as u64,
+    }
+}
