@@ -1,0 +1,162 @@
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    LogPosition, LogRecord, LogSummary, SyncFault, VoteRecord, engine, tail,
+    thread::{Command, LogThread},
+    vote_file, watermark,
+};
+use crate::{FileError, LogError};
+
+/// Calls that may wait for the log thread.
+const QUEUE: usize = 4096;
+
+/// Sizes, in bytes.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Entries kept in memory, for followers that are close behind.
+    pub cache_bytes: usize,
+    /// A log file is closed above this, and deleted once everything in it is purged.
+    pub file_bytes: usize,
+    /// Lets tests fail the next fsync.
+    pub fault: Option<SyncFault>,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 32 * 1024 * 1024,
+            file_bytes: 16 * 1024 * 1024,
+            fault: None,
+        }
+    }
+}
+
+/// Handle of the log thread. Clones share it; calls take effect in the order in which they are made.
+#[derive(Clone, Debug)]
+pub struct LogStore {
+    commands: mpsc::Sender<Command>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl LogStore {
+    /// Opens the log in `dir`, verifies it, and starts its thread. Blocks while it reads.
+    pub fn open(dir: &Path, settings: LogSettings) -> Result<Self, LogError> {
+        // The engine complains about every file in its directory that is not its own.
+        let wal = dir.join("wal");
+        fs::create_dir_all(&wal).map_err(FileError::of("create", &wal))?;
+        let fsynced = watermark::read(dir)?;
+        tail::verify(&wal, fsynced)?;
+        let log = engine::open(&wal, &settings).map_err(|error| LogError::Open {
+            dir: wal.clone(),
+            reason: error.to_string(),
+        })?;
+        let second_vote = vote_file::read(dir)?;
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let thread = LogThread::new(
+            dir.into(),
+            log,
+            settings.fault,
+            commands.downgrade(),
+            second_vote,
+        )?;
+        let thread = std::thread::Builder::new()
+            .name("raft-log".into())
+            .spawn(move || thread.run(queue))
+            .map_err(FileError::of("start the log thread for", dir))?;
+        Ok(Self {
+            commands,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// Appends entries. Returns when they are queued; `done` runs when they are fsynced, or with the reason why not.
+    pub async fn append(
+        &self,
+        records: Vec<LogRecord>,
+        done: impl FnOnce(io::Result<()>) + Send + 'static,
+    ) -> Result<(), LogError> {
+        let done = Box::new(done);
+        self.send(Command::Append { records, done }).await
+    }
+
+    /// Durable on return, twice: in the log and in a file of its own.
+    pub async fn save_vote(&self, vote: VoteRecord) -> Result<(), LogError> {
+        self.ask(|done| Command::SaveVote { vote, done }).await?
+    }
+
+    /// Notes what is committed. Written with the next fsync: it only shortens recovery.
+    pub async fn save_committed(&self, committed: LogPosition) -> Result<(), LogError> {
+        self.send(Command::SaveCommitted { committed }).await
+    }
+
+    /// Removes everything after `keep`, or everything. Durable on return.
+    pub async fn truncate_after(&self, keep: Option<LogPosition>) -> Result<(), LogError> {
+        self.ask(|done| Command::TruncateAfter { keep, done })
+            .await?
+    }
+
+    /// Removes everything up to `upto`, inclusive. Durable on return.
+    pub async fn purge(&self, upto: LogPosition) -> Result<(), LogError> {
+        self.ask(|done| Command::Purge { upto, done }).await?
+    }
+
+    /// Entries of `from..to`, in order. Ends early when `max_bytes` are reached, but not before the first entry.
+    pub async fn read(
+        &self,
+        from: u64,
+        to: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<LogRecord>, LogError> {
+        self.ask(|reply| Command::Read {
+            from,
+            to,
+            max_bytes,
+            reply,
+        })
+        .await?
+    }
+
+    /// The ends of the log.
+    pub async fn summary(&self) -> Result<LogSummary, LogError> {
+        self.ask(|reply| Command::Summary { reply }).await
+    }
+
+    /// Writes what is left, fsyncs and stops the thread. Later calls fail with [`LogError::Closed`].
+    pub async fn close(&self) {
+        let stopped = self.ask(|done| Command::Stop { done }).await;
+        if stopped.is_ok() {
+            let thread = self
+                .thread
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .take();
+            if let Some(thread) = thread {
+                // It has answered and only has to drop its files.
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+        }
+    }
+
+    async fn send(&self, command: Command) -> Result<(), LogError> {
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| LogError::Closed)
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).await?;
+        answer.await.map_err(|_| LogError::Closed)
+    }
+}

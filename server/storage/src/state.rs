@@ -1,0 +1,213 @@
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use crate::{FileError, StateError, record};
+
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// One tree holds both, because only within a tree a batch is atomic.
+const RECORD_PREFIX: u8 = b'r';
+const META_KEY: &[u8] = b"m";
+
+/// A record to be written (`Some`) or deleted (`None`).
+pub type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// The applied records on disk, always together with the position they belong to.
+///
+/// It may lag behind the state in memory and may lose its newest batches in a crash; it never mixes two positions.
+#[derive(Debug)]
+pub struct StateStore {
+    dir: PathBuf,
+    db: sled::Db,
+}
+
+/// What was found on disk.
+#[derive(Debug, Default)]
+pub struct LoadedState {
+    /// What the last [`StateStore::write`] was given, `None` in a new store.
+    pub meta: Option<Vec<u8>>,
+    /// All records, ordered by key.
+    pub records: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl StateStore {
+    /// Opens the store and reads all of it, every checksum verified.
+    pub fn open(dir: &Path) -> Result<(Self, LoadedState), StateError> {
+        // The engine panics on some damage of its files, which must not take the manager down.
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_unguarded(dir)));
+        opened.unwrap_or_else(|_| {
+            Err(StateError::Open {
+                dir: dir.into(),
+                reason: "its files are damaged".into(),
+            })
+        })
+    }
+
+    fn open_unguarded(dir: &Path) -> Result<(Self, LoadedState), StateError> {
+        let open_error = |error: sled::Error| StateError::Open {
+            dir: dir.into(),
+            reason: error.to_string(),
+        };
+        let db = sled::Config::new()
+            .path(dir)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(Some(1000))
+            .open()
+            .map_err(open_error)?;
+        let mut loaded = LoadedState::default();
+        for item in db.iter() {
+            let (key, sealed) = item.map_err(open_error)?;
+            let value =
+                record::open(&key, &sealed).map_err(|reason| StateError::DamagedRecord {
+                    dir: dir.into(),
+                    key: hex(&key),
+                    reason,
+                })?;
+            match key.split_first() {
+                Some((&RECORD_PREFIX, rest)) => loaded.records.push((rest.into(), value.into())),
+                _ if *key == *META_KEY => loaded.meta = Some(value.into()),
+                _ => {
+                    return Err(StateError::DamagedRecord {
+                        dir: dir.into(),
+                        key: hex(&key),
+                        reason: "its kind is unknown".into(),
+                    });
+                }
+            }
+        }
+        let store = Self {
+            dir: dir.into(),
+            db,
+        };
+        Ok((store, loaded))
+    }
+
+    /// Writes changes and position as one batch. Not durable on return, and need not be.
+    pub fn write(
+        &self,
+        meta: &[u8],
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<(), StateError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            let key = record_key(&key);
+            match value {
+                Some(value) => batch.insert(&*key, record::seal(&key, &value)),
+                None => batch.remove(&*key),
+            }
+        }
+        batch.insert(META_KEY, record::seal(META_KEY, meta));
+        self.apply(batch)
+    }
+
+    /// Replaces everything, as after the installation of a snapshot.
+    pub fn replace(
+        &self,
+        meta: &[u8],
+        records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), StateError> {
+        // In one batch with the removals: a crash in between leaves the old state, whole.
+        let mut batch = sled::Batch::default();
+        for key in self.db.iter().keys() {
+            batch.remove(key.map_err(|error| self.write_error(error))?);
+        }
+        for (key, value) in records {
+            let key = record_key(&key);
+            batch.insert(&*key, record::seal(&key, &value));
+        }
+        batch.insert(META_KEY, record::seal(META_KEY, meta));
+        self.apply(batch)
+    }
+
+    /// Hands everything to the operating system, for a clean stop.
+    pub fn flush(&self) -> Result<(), StateError> {
+        self.db
+            .flush()
+            .map(drop)
+            .map_err(|error| self.write_error(error))
+    }
+
+    /// Deletes a store that is damaged. The caller rebuilds it from snapshot file and log.
+    pub fn delete(dir: &Path) -> Result<(), StateError> {
+        if dir.exists() {
+            fs::remove_dir_all(dir).map_err(FileError::of("delete", dir))?;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, batch: sled::Batch) -> Result<(), StateError> {
+        self.db
+            .apply_batch(batch)
+            .map_err(|error| self.write_error(error))
+    }
+
+    fn write_error(&self, error: sled::Error) -> StateError {
+        StateError::Write {
+            dir: self.dir.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+fn record_key(key: &[u8]) -> Vec<u8> {
+    let mut full = Vec::with_capacity(1 + key.len());
+    full.push(RECORD_PREFIX);
+    full.extend_from_slice(key);
+    full
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_and_their_position_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, loaded) = StateStore::open(dir.path()).unwrap();
+        assert!(loaded.meta.is_none() && loaded.records.is_empty());
+        store
+            .write(
+                b"1",
+                [
+                    (b"a".to_vec(), Some(b"one".to_vec())),
+                    (b"b".to_vec(), Some(vec![7; 50_000])),
+                ],
+            )
+            .unwrap();
+        store.write(b"2", [(b"a".to_vec(), None)]).unwrap();
+        drop(store);
+        let (store, loaded) = StateStore::open(dir.path()).unwrap();
+        assert_eq!(loaded.meta.as_deref(), Some(&b"2"[..]));
+        assert_eq!(loaded.records, [(b"b".to_vec(), vec![7; 50_000])]);
+        store
+            .replace(b"3", [(b"c".to_vec(), b"new".to_vec())])
+            .unwrap();
+        drop(store);
+        let (_, loaded) = StateStore::open(dir.path()).unwrap();
+        assert_eq!(loaded.records, [(b"c".to_vec(), b"new".to_vec())]);
+    }
+
+    #[test]
+    fn a_damaged_record_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = StateStore::open(dir.path()).unwrap();
+        store
+            .write(b"1", [(b"k".to_vec(), Some(b"v".to_vec()))])
+            .unwrap();
+        store.db.insert(b"rk", &b"\x01nonsense"[..]).unwrap();
+        drop(store);
+        let error = StateStore::open(dir.path()).unwrap_err();
+        assert!(
+            matches!(&error, StateError::DamagedRecord { key, .. } if key == "726b"),
+            "{error}"
+        );
+        StateStore::delete(dir.path()).unwrap();
+        StateStore::open(dir.path()).unwrap();
+    }
+}
