@@ -31,6 +31,12 @@ pub(crate) enum Control {
         your_bump: Option<u64>,
         hint: OrderedHint,
     },
+    /// "I suspect your `life` at this incarnation: speak, or be down."
+    Suspected {
+        from: Identity,
+        life: Identity,
+        incarnation: u16,
+    },
     /// "This life of mine ends now."
     Leave { from: Identity },
     /// "I, `from`, have heard that the life `bump` of yours ends, and pass it on."

@@ -5,6 +5,7 @@ mod contact;
 mod leave;
 mod news;
 mod renew;
+mod suspect;
 mod ticks;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::timers::Timers;
 use contact::Contacts;
 use leave::Leaving;
 use renew::Renewal;
+use suspect::Accused;
 use ticks::Ticks;
 
 /// What an engine needs to begin.
@@ -73,6 +75,7 @@ pub struct Engine {
     pub(crate) ticks: Ticks,
     pub(crate) renewal: Renewal,
     pub(crate) leaving: Option<Leaving>,
+    pub(crate) accused: Accused,
     outbox: Outbox,
     seal: Seal,
     counters: Counters,
@@ -114,6 +117,7 @@ impl Engine {
             contacts: Contacts::default(),
             renewal: Renewal::new(me.bump),
             leaving: None,
+            accused: Accused::default(),
             outbox: Outbox::default(),
             seal: Seal::new(start.keys, start.instance),
             counters: Counters::default(),
@@ -226,6 +230,11 @@ impl Engine {
                 your_bump,
                 hint,
             } => self.handle_hello_ack(from, your_bump, &hint),
+            Control::Suspected {
+                from,
+                life,
+                incarnation,
+            } => self.handle_suspected(from, life, incarnation),
             Control::Leave { from } => self.handle_leave(from),
             Control::LeaveAck { from, bump } => self.handle_leave_ack(from, bump),
         }
@@ -245,6 +254,7 @@ impl Engine {
         while !self.outbox.is_empty() {
             let outbox = std::mem::take(&mut self.outbox);
             for (timer, after) in outbox.timers {
+                self.follow_up(&timer);
                 self.timers.schedule(timer, after);
             }
             for (to, data) in outbox.sends {

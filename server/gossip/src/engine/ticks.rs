@@ -15,6 +15,7 @@ pub(crate) struct Ticks {
     refresh_ms: u64,
     announce_ms: u64,
     hint_ms: u64,
+    suspects_ms: u64,
     /// Something was heard since the roster was last refreshed.
     heard: bool,
     transmissions: u8,
@@ -26,6 +27,7 @@ impl Ticks {
             refresh_ms: now + config.probe_period_ms,
             announce_ms: now + config.announce_period_ms,
             hint_ms: now + config.hint_period_ms,
+            suspects_ms: now,
             heard: false,
             transmissions: transmissions(1).get(),
         }
@@ -47,13 +49,21 @@ impl Engine {
         let own = ticks.refresh_ms.min(ticks.announce_ms).min(ticks.hint_ms);
         let renew = self.renewal.due_ms().unwrap_or(u64::MAX);
         let leave = self.leaving.as_ref().map_or(u64::MAX, |l| l.next_round_ms);
-        own.min(renew).min(leave)
+        let suspects = match self.accused.is_empty() {
+            true => u64::MAX,
+            false => ticks.suspects_ms,
+        };
+        own.min(renew).min(leave).min(suspects)
     }
 
     pub(super) fn run_ticks(&mut self) {
         let now = self.timers.now();
         self.renew_if_due(now);
         self.continue_leave(now);
+        if self.ticks.suspects_ms <= now {
+            self.ticks.suspects_ms = now + self.config.gossip_period_ms;
+            self.tell_suspects();
+        }
         if self.ticks.refresh_ms <= now {
             self.ticks.refresh_ms = now + self.config.probe_period_ms;
             self.refresh();
