@@ -179,35 +179,35 @@ fn values_of_an_endpoint_are_judged_where_they_stand() {
         "bad-method",
         "/endpoints/0/method",
         3,
-        34,
+        35,
     );
     refused(
         &document("", ", \"time_out\": \"1s\"", ""),
         "unknown-key",
         "/endpoints/0/time_out",
         3,
-        24,
+        25,
     );
     refused(
         &document("", ", \"concurrent_calls\": 3", ""),
         "unsupported-value",
         "/endpoints/0/concurrent_calls",
         3,
-        24,
+        25,
     );
     refused(
         &document("", ", \"output_encoding\": \"xml\"", ""),
         "unsupported-value",
         "/endpoints/0/output_encoding",
         3,
-        24,
+        25,
     );
     refused(
         &document("", ", \"cache_ttl\": \"-1s\"", ""),
         "bad-duration",
         "/endpoints/0/cache_ttl",
         3,
-        37,
+        38,
     );
     refused(
         &document(
@@ -218,7 +218,7 @@ fn values_of_an_endpoint_are_judged_where_they_stand() {
         "unsupported-namespace",
         "/endpoints/0/extra_config/qos~1ratelimit~1router",
         3,
-        41,
+        42,
     );
 }
 
@@ -230,49 +230,49 @@ fn values_of_a_backend_are_judged_where_they_stand() {
         "bad-host",
         &format!("{inner}/host/0"),
         4,
-        45,
+        44,
     );
     refused(
         &document("", "", ", \"host\": [\"https://x\"]"),
         "unsupported-value",
         &format!("{inner}/host/0"),
         4,
-        45,
+        44,
     );
     refused(
         &document("", "", ", \"sd\": \"dns\""),
         "unsupported-value",
         &format!("{inner}/sd"),
         4,
-        34,
+        35,
     );
     refused(
         &document("", "", ", \"encoding\": \"xml\""),
         "unsupported-value",
         &format!("{inner}/encoding"),
         4,
-        34,
+        35,
     );
     refused(
         &document("", "", ", \"encoding\": \"no-op\""),
         "no-op-mismatch",
         &format!("{inner}/encoding"),
         4,
-        46,
+        47,
     );
     refused(
         &document("", "", ", \"allow\": [1]"),
         "wrong-type",
         &format!("{inner}/allow/0"),
         4,
-        44,
+        45,
     );
     refused(
         &document("", "", ", \"extra_config\": {\"telemetri/x\": {}}"),
         "unknown-namespace",
         &format!("{inner}/extra_config/telemetri~1x"),
         4,
-        51,
+        52,
     );
 }
 
@@ -411,7 +411,7 @@ fn the_router_and_telemetry_are_understood_by_short_and_long_names() {
         "unsupported-key",
         "/extra_config/router/return_error_msg",
         1,
-        70,
+        69,
     );
 }
 
@@ -426,7 +426,7 @@ fn a_slip_gets_advice() {
         "{report}"
     );
     assert!(
-        report.to_string().starts_with("line 3, column 24: error:"),
+        report.to_string().starts_with("line 3, column 25: error:"),
         "{report}"
     );
 }
