@@ -234,3 +234,17 @@ fn two_pools_that_never_met_merge_when_one_names_a_seed_of_the_other() {
         sim.describe()
     );
 }
+
+#[test]
+fn twenty_percent_loss_for_ten_minutes_makes_nobody_down() {
+    for seed in 15..=16 {
+        let mut sim = Sim::joined(20, seed);
+        sim.loss = 0.2;
+        sim.run(600_000);
+        let all = sim.events.iter().flatten();
+        let suspected = all.clone().filter(|(_, e)| e.state == MemberState::Suspect);
+        let down: Vec<_> = all.filter(|(_, e)| e.state == MemberState::Down).collect();
+        println!("{} suspicions, {} downs", suspected.count(), down.len());
+        assert!(down.is_empty(), "{down:?}");
+    }
+}

@@ -172,6 +172,9 @@ impl Engine {
     pub fn poll(&mut self, now_ms: u64) {
         self.timers.observe(now_ms);
         while let Some(timer) = self.timers.pop_due() {
+            if self.is_moot(&timer) {
+                continue;
+            }
             if let Err(error) = self.foca.handle_timer(timer, &mut self.outbox) {
                 tracing::debug!(%error, "a gossip timer came to nothing");
             }
@@ -303,7 +306,7 @@ impl Engine {
         self.output.packets.push((to, packet));
     }
 
-    /// Tells foca that members have ended.
+    /// Tells foca that a member has ended.
     pub(crate) fn apply_down(&mut self, member: Identity) {
         let down = std::iter::once(foca::Member::down(member));
         if let Err(error) = self.foca.apply_many(down, true, &mut self.outbox) {

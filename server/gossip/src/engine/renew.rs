@@ -1,8 +1,13 @@
+use rand::seq::IteratorRandom;
+
 use super::Engine;
 use crate::identity::Identity;
+use crate::roster::MemberState;
 
 /// At most one new life in this time.
 const PAUSE_MS: u64 = 1_000;
+/// Members that hear of a new life directly.
+const TOLD_AT_ONCE: usize = 8;
 
 /// Coming back after having been declared down.
 #[derive(Debug)]
@@ -60,7 +65,16 @@ impl Engine {
         let next = Identity { bump, ..me };
         self.with_foca("renew", |foca, outbox| foca.change_identity(next, outbox));
         tracing::info!(bump, "gossip had declared us down; back with a new life");
-        // The members that we know are asked at once, not at the next period.
+        // Others must hear of the new life before they miss the old one: probe
+        // again at once, and tell some directly.
+        self.with_foca("probe again", |foca, outbox| {
+            foca.apply_many(std::iter::empty(), true, outbox)
+        });
+        let active = self.roster.identities(MemberState::is_active);
+        let told = active.sample(&mut self.rng, TOLD_AT_ONCE);
+        for member in told {
+            self.with_foca("announce", |foca, outbox| foca.announce(member, outbox));
+        }
         self.ticks.announce_soon(now);
     }
 }

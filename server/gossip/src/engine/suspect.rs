@@ -39,6 +39,25 @@ impl Engine {
         }
     }
 
+    /// foca 2.0 tells a member that it is down whenever the suspicion's clock
+    /// runs out, also when the member has refuted meanwhile; that would push a
+    /// living member into a new life. Such clocks are not passed on.
+    pub(super) fn is_moot(&self, timer: &Timer<Identity>) -> bool {
+        let Timer::ChangeSuspectToDown {
+            member_id,
+            incarnation,
+            ..
+        } = timer
+        else {
+            return false;
+        };
+        !self.foca.iter_members().any(|member| {
+            member.id() == member_id
+                && member.incarnation() == *incarnation
+                && member.state() == State::Suspect
+        })
+    }
+
     pub(super) fn tell_suspects(&mut self) {
         if self.accused.is_empty() {
             return;
