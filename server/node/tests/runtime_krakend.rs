@@ -4,7 +4,8 @@ mod runtime_support;
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body_util::Full;
 use krakend_node::runtime::{
     self, ApplyError, RuntimeChoice, RuntimeKind, RuntimeOptions, StartError,
 };
@@ -114,4 +115,105 @@ async fn the_version_is_the_program_s_own_and_a_wrong_program_is_named() {
         .expect_err("not a KrakenD");
     assert!(refused.to_string().contains("/bin/true"), "{refused}");
     running.runtime.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_ends_under_the_configuration_it_began_with() {
+    let Some(program) = krakend_program() else {
+        return;
+    };
+    let backend = Backend::start().await;
+    let running = Running::start(RuntimeChoice::Krakend(program)).await;
+    running
+        .runtime
+        .apply(&backend.document("v0"))
+        .await
+        .expect("applied");
+    let url = running.url("/held");
+    let held = tokio::spawn(async move { runtime_support::get(&client(), &url).await });
+    eventually("the held request is in flight", async || {
+        backend.calls("/held") == 1
+    })
+    .await;
+    running
+        .runtime
+        .apply(&backend.document("v1"))
+        .await
+        .expect("applied");
+    assert_eq!(running.get(&client(), "/one").await.0, StatusCode::OK);
+    assert_eq!(backend.calls("/one/v1.json"), 1);
+    assert_eq!(running.gateway_pids().len(), 2, "the old gateway drains");
+    backend.release();
+    assert_eq!(
+        held.await.expect("a task").expect("answered").0,
+        StatusCode::OK
+    );
+    eventually("the old gateway has ended", async || {
+        running.gateway_pids().len() == 1
+    })
+    .await;
+    running.runtime.shutdown(Duration::from_secs(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_is_counted_and_holds_nothing_up() {
+    let Some(program) = krakend_program() else {
+        return;
+    };
+    let backend = Backend::start().await;
+    let running = Running::start(RuntimeChoice::Krakend(program)).await;
+    running
+        .runtime
+        .apply(&backend.document("v0"))
+        .await
+        .expect("applied");
+    let request = Request::get(running.url("/held"))
+        .body(Full::default())
+        .expect("a request");
+    let asked = tokio::spawn(client().request(request));
+    eventually("the held request is in flight", async || {
+        backend.calls("/held") == 1
+    })
+    .await;
+    asked.abort();
+    let mut gone = 0;
+    eventually("the request is counted", async || {
+        let taken = running.runtime.take_statistics().await;
+        gone += taken
+            .endpoints
+            .iter()
+            .filter_map(|e| e.status.get(&499))
+            .sum::<u64>();
+        gone == 1
+    })
+    .await;
+    running.runtime.shutdown(Duration::from_secs(10)).await;
+    assert!(running.gateway_pids().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_that_is_given_up_leaves_no_process() {
+    let Some(program) = krakend_program() else {
+        return;
+    };
+    let backend = Backend::start().await;
+    let running = Running::start(RuntimeChoice::Krakend(program)).await;
+    running
+        .runtime
+        .apply(&backend.document("v0"))
+        .await
+        .expect("applied");
+    let (runtime, document) = (running.runtime.clone(), backend.document("v1"));
+    let applying = tokio::spawn(async move { runtime.apply(&document).await.map(|_| ()) });
+    eventually("the second gateway starts", async || {
+        running.gateway_pids().len() == 2
+    })
+    .await;
+    applying.abort();
+    eventually("one gateway is left", async || {
+        running.gateway_pids().len() == 1
+    })
+    .await;
+    assert_eq!(running.get(&client(), "/one").await.0, StatusCode::OK);
+    running.runtime.shutdown(Duration::from_secs(2)).await;
 }

@@ -28,8 +28,11 @@ pub async fn start(options: RuntimeOptions) -> Result<Arc<dyn Runtime>, StartErr
         RuntimeChoice::Krakend(path) => Some(krakend::Binary::open(path).await?),
         RuntimeChoice::Auto => krakend::Binary::find(options.krakend_path.as_deref()).await,
     };
-    Ok(match binary {
+    let runtime: Arc<dyn Runtime> = match binary {
         Some(binary) => krakend::KrakendRuntime::start(options, binary).await?,
         None => embedded::EmbeddedRuntime::start(options).await?,
-    })
+    };
+    let (kind, listen) = (runtime.kind(), runtime.local_addr());
+    tracing::info!(target: "gateway", ?kind, %listen, "the gateway's public port is open");
+    Ok(runtime)
 }

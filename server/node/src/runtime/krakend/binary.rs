@@ -43,13 +43,13 @@ impl Binary {
 
     /// The first that answers: `preferred`, then `krakend` on the `PATH`.
     pub(crate) async fn find(preferred: Option<&Path>) -> Option<Self> {
-        let on_path = std::env::var_os("PATH")
+        let on_path: Vec<PathBuf> = std::env::var_os("PATH")
             .map(|path| {
                 std::env::split_paths(&path)
                     .map(|d| d.join("krakend"))
                     .collect()
             })
-            .unwrap_or_else(Vec::new);
+            .unwrap_or_default();
         let candidates = preferred.map(Path::to_path_buf).into_iter().chain(on_path);
         for path in candidates.filter(|p| p.is_file()) {
             match Self::open(&path).await {

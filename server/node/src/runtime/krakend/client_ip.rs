@@ -49,12 +49,12 @@ impl ClientIpRules {
         }
         let found = self.headers.iter().find_map(|name| {
             let list = headers.get(name)?.to_str().ok()?;
-            self.from_list(list)
+            self.right_most_untrusted(list)
         });
         found.unwrap_or(peer)
     }
 
-    fn from_list(&self, list: &str) -> Option<IpAddr> {
+    fn right_most_untrusted(&self, list: &str) -> Option<IpAddr> {
         let mut leftmost = None;
         for entry in list.rsplit(',') {
             let address: IpAddr = entry.trim().parse().ok()?;

@@ -11,6 +11,19 @@ use crate::runtime::Refusal;
 /// How often KrakenD starts its latency histograms anew. Its counters are
 /// live whatever this says.
 const COLLECTION_TIME: &str = "10s";
+const IDLE_TIMEOUT: &str = "180s";
+/// Parts of KrakenD that may refuse the node's own health check, or answer it
+/// otherwise (an allow-list of hosts does).
+const FILTERS: [&str; 8] = [
+    "security/http",
+    "github_com/devopsfaith/krakend-httpsecure",
+    "security/bot-detector",
+    "github_com/devopsfaith/krakend-botdetector",
+    "modifier/lua-endpoint",
+    "github.com/devopsfaith/krakend-lua/router",
+    "plugin/http-server",
+    "github_com/devopsfaith/krakend/transport/http/server/handler",
+];
 const METRICS: [&str; 2] = [
     "telemetry/metrics",
     "github_com/devopsfaith/krakend-metrics",
@@ -58,6 +71,9 @@ impl Document {
     pub(crate) fn render(&self, stats_port: u16) -> Vec<u8> {
         let mut root = self.root.clone();
         root.insert("listen_ip".into(), json!("127.0.0.1"));
+        // Longer than the front door keeps its connections: else KrakenD could
+        // close one just as a request goes out on it.
+        root.insert("idle_timeout".into(), json!(IDLE_TIMEOUT));
         let extra = object_at(&mut root, "extra_config");
 
         let mut metrics = take_first(extra, &METRICS);
@@ -96,6 +112,15 @@ impl Document {
                 .unwrap_or("/__health")
                 .to_owned(),
         )
+    }
+
+    /// Whether the health check must answer 200. Otherwise any answer shows
+    /// that KrakenD serves.
+    pub(crate) fn expects_health_200(&self) -> bool {
+        let extra = self.root.get("extra_config");
+        let filtered =
+            extra.is_some_and(|extra| FILTERS.iter().any(|name| extra.get(name).is_some()));
+        !filtered && self.health_path().is_some()
     }
 
     /// How this configuration wants the client's address found.
@@ -231,6 +256,7 @@ mod tests {
         assert_eq!(metrics["listen_address"], "127.0.0.1:4242");
         assert_eq!(metrics["proxy_disabled"], true);
         assert_eq!(rendered["name"], "n");
+        assert!(document.expects_health_200());
         assert_eq!(rendered["extra_config"]["router"]["health_path"], "/up");
     }
 

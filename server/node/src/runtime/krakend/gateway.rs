@@ -17,8 +17,8 @@ use super::binary::{Binary, scrubbed};
 use super::leftover;
 use super::log::{LastLines, follow};
 
-/// A running KrakenD. Dropping it does not end it: [`GatewayProcess::stop`]
-/// does, or the token it was started with.
+/// A running KrakenD. [`GatewayProcess::stop`] ends it well; dropping it, or
+/// cancelling the token it was started with, kills it.
 #[derive(Debug)]
 pub(crate) struct GatewayProcess {
     pub(crate) pid: u32,
@@ -111,25 +111,21 @@ async fn own(
     abandon: CancellationToken,
     files: Vec<PathBuf>,
 ) {
-    let mut abandoned = false;
-    let mut orders_open = true;
+    let mut may_order = true;
     let status = loop {
         let order = tokio::select! {
             status = child.wait() => break status.ok(),
-            order = orders.recv(), if orders_open => order,
-            () = abandon.cancelled(), if !abandoned => {
-                abandoned = true;
-                Some(Order::Kill)
-            }
+            order = orders.recv(), if may_order => order,
+            () = abandon.cancelled(), if may_order => None,
         };
         match order {
             Some(Order::Terminate) => terminate(&child),
-            Some(Order::Kill) => {
-                if let Err(error) = child.start_kill() {
-                    tracing::warn!(target: "gateway", %error, "cannot kill the gateway");
-                }
+            Some(Order::Kill) => kill_now(&mut child),
+            // Nobody uses it any more.
+            None => {
+                may_order = false;
+                kill_now(&mut child);
             }
-            None => orders_open = false,
         }
     };
     for file in files {
@@ -138,6 +134,12 @@ async fn own(
         }
     }
     exit.send_replace(Some(status));
+}
+
+fn kill_now(child: &mut Child) {
+    if let Err(error) = child.start_kill() {
+        tracing::warn!(target: "gateway", %error, "cannot kill the gateway");
+    }
 }
 
 fn terminate(child: &Child) {

@@ -86,16 +86,15 @@ impl Launcher {
             self.abandon.child_token(),
         )
         .map_err(io("starting the gateway"))?;
-        let parsed = krakend_gateway::parse(source, Strictness::Lenient);
         let live = Live::new(LiveParts {
             process,
             port,
             stats_port,
             digest: Sha256::digest(&rendered).into(),
-            // What only KrakenD understands is counted without its endpoint.
-            routes: parsed.ok().map(|(config, _)| RouteTable::new(&config)),
+            routes: routes_of(source),
             rules: document.client_ip_rules(),
             health_path: document.health_path(),
+            expects_health_200: document.expects_health_200(),
             backend_names: document.backend_names(),
         });
         match self.wait_until_healthy(&live, &file).await {
@@ -167,6 +166,18 @@ fn not_healthy(live: &Live, reason: String) -> ApplyError {
     ApplyError::NotHealthy {
         reason,
         last_lines: live.process.last_lines.to_vec(),
+    }
+}
+
+/// The endpoints to count requests by. KrakenD may accept what our own parser
+/// does not: such a configuration serves, and is counted without endpoints.
+fn routes_of(source: &[u8]) -> Option<RouteTable> {
+    match krakend_gateway::parse(source, Strictness::Lenient) {
+        Ok((config, _warnings)) => Some(RouteTable::new(&config)),
+        Err(report) => {
+            tracing::warn!(target: "gateway", %report, "requests cannot be told apart by endpoint");
+            None
+        }
     }
 }
 

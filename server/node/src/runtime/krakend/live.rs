@@ -41,6 +41,7 @@ pub(crate) struct Live {
     pub(crate) routes: Option<RouteTable>,
     pub(crate) rules: ClientIpRules,
     pub(crate) health_path: Option<String>,
+    pub(crate) expects_health_200: bool,
     pub(crate) backend_names: HashMap<String, BackendName>,
     client: Client<HttpConnector, UpstreamBody>,
     ledger: Mutex<Ledger>,
@@ -59,6 +60,7 @@ pub(crate) struct LiveParts {
     pub(crate) routes: Option<RouteTable>,
     pub(crate) rules: ClientIpRules,
     pub(crate) health_path: Option<String>,
+    pub(crate) expects_health_200: bool,
     pub(crate) backend_names: HashMap<String, BackendName>,
 }
 
@@ -79,6 +81,7 @@ impl Live {
             routes: parts.routes,
             rules: parts.rules,
             health_path: parts.health_path,
+            expects_health_200: parts.expects_health_200,
             backend_names: parts.backend_names,
             client,
             ledger: Mutex::default(),
@@ -122,14 +125,14 @@ impl Live {
         self.retired.load(Ordering::SeqCst)
     }
 
-    /// Whether it answers: 200 on its health path, or anything at all where
-    /// the configuration disables that.
+    /// Whether it answers its health check, with 200 where nothing in the
+    /// configuration may interfere.
     pub(crate) async fn is_healthy(&self) -> bool {
         let path = self.health_path.as_deref().unwrap_or("/__health");
         let Some(response) = self.get(self.port, path).await else {
             return false;
         };
-        self.health_path.is_none() || response.status() == StatusCode::OK
+        !self.expects_health_200 || response.status() == StatusCode::OK
     }
 
     /// KrakenD's counters, or `None` when it shows none.

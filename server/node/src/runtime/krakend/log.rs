@@ -39,10 +39,7 @@ impl LastLines {
 pub(crate) async fn follow(output: impl AsyncRead + Unpin, pid: u32, last: LastLines) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
-    loop {
-        let Ok(chunk) = output.fill_buf().await else {
-            break;
-        };
+    while let Ok(chunk) = output.fill_buf().await {
         if chunk.is_empty() {
             break;
         }

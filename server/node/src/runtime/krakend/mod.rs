@@ -80,11 +80,16 @@ impl KrakendRuntime {
             options.krakend_stop_timeout,
         );
         let shared = Arc::clone(&supervisor.shared);
-        let door = FrontDoor::open(listener, shared, options.max_connections, abandon.clone())
-            .map_err(|source| StartError::Listen {
-                listen: options.listen,
-                source,
-            })?;
+        let door = FrontDoor::open(
+            listener,
+            shared,
+            options.max_connections,
+            abandon.child_token(),
+        )
+        .map_err(|source| StartError::Listen {
+            listen: options.listen,
+            source,
+        })?;
         tokio::spawn(collect_regularly(Arc::clone(&supervisor), abandon.clone()));
         Ok(Arc::new(Self {
             supervisor,

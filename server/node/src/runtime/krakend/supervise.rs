@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::launch::Launcher;
 use super::live::Live;
@@ -28,6 +29,8 @@ pub(crate) struct Supervisor {
     stop_timeout: Duration,
     /// One change at a time: apply, restart or stop.
     wanted: Mutex<Wanted>,
+    /// Ends a launch that a stop would have to wait for.
+    stopping: CancellationToken,
     restarts: AtomicU32,
     failures_in_a_row: AtomicU32,
     cpu: StdMutex<CpuAccount>,
@@ -60,6 +63,7 @@ impl Supervisor {
             drain_timeout,
             stop_timeout,
             wanted: Mutex::default(),
+            stopping: CancellationToken::new(),
             restarts: AtomicU32::new(0),
             failures_in_a_row: AtomicU32::new(0),
             cpu: StdMutex::default(),
@@ -101,7 +105,7 @@ impl Supervisor {
         if let Some(retiring) = wanted.retiring.take() {
             wait_for(retiring).await;
         }
-        let live = self.launcher.launch(source, &document).await?;
+        let live = self.launch(source, &document).await?;
         wanted.source = Some(Arc::new(source.to_vec()));
         self.failures_in_a_row.store(0, Ordering::Relaxed);
         let rendered_digest = live.digest;
@@ -113,6 +117,7 @@ impl Supervisor {
 
     /// Ends the serving gateway, after the front door has closed.
     pub(crate) async fn stop(self: &Arc<Self>) {
+        self.stopping.cancel();
         let mut wanted = self.wanted.lock().await;
         wanted.stopped = true;
         let retiring = wanted.retiring.take();
@@ -144,6 +149,13 @@ impl Supervisor {
             cpu_ms: cpu.before_ms + cpu.of_pid_ms,
             restarts: self.restarts.load(Ordering::Relaxed),
         })
+    }
+
+    async fn launch(&self, source: &[u8], document: &Document) -> Result<Arc<Live>, ApplyError> {
+        tokio::select! {
+            launched = self.launcher.launch(source, document) => launched,
+            () = self.stopping.cancelled() => Err(ApplyError::Stopping),
+        }
     }
 
     /// Makes `live` the one that serves and watches over it.
@@ -195,7 +207,7 @@ impl Supervisor {
                 _ => return,
             };
             let launched = match Document::parse(&source) {
-                Ok(document) => self.launcher.launch(&source, &document).await,
+                Ok(document) => self.launch(&source, &document).await,
                 Err(refusal) => Err(refusal.into()),
             };
             match launched {

@@ -1,0 +1,3 @@
+//! krakend-node
+
+pub mod runtime;
