@@ -62,6 +62,9 @@ impl Document {
                 "tls: the node's front door speaks plain HTTP; end TLS in front of the node, or set tls.disabled".into(),
             ));
         }
+        if root.get("use_h2c").and_then(Value::as_bool) == Some(true) {
+            tracing::warn!(target: "gateway", "use_h2c: the node's front door speaks HTTP/1.1 only");
+        }
         Ok(Self { root })
     }
 

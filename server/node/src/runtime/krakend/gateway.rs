@@ -51,6 +51,9 @@ impl GatewayProcess {
             .arg(file)
             .arg("-p")
             .arg(port.to_string());
+        // Ctrl-C reaches a whole process group: KrakenD must not stop before
+        // the front door has closed.
+        command.process_group(0);
         let mut child = command.spawn()?;
         let pid = child.id().unwrap_or_default();
         let record = leftover::record(file, pid, &binary.path)?;
