@@ -8,9 +8,9 @@ use super::walk::{Object, Walk};
 use super::{backend, extra};
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-const RESERVED: [&str; 3] = ["/__debug", "/__echo", "/__health"];
+const RESERVED: [&str; 3] = ["__debug", "__echo", "__health"];
 
-/// Reads one endpoint. `None` when it has no usable path; the walk then holds the error.
+/// Reads one endpoint. `None` when its path is reserved; the walk then holds the error.
 pub fn read(walk: &mut Walk, object: &Object<'_>, inherited: &Inherited) -> Option<Endpoint> {
     walk.check_keys(object, &ENDPOINT);
     extra::check_inner(walk, object, "an endpoint");
@@ -48,24 +48,20 @@ pub fn read(walk: &mut Walk, object: &Object<'_>, inherited: &Inherited) -> Opti
 fn read_path(walk: &mut Walk, object: &Object<'_>) -> Option<String> {
     let path = walk.string(object, "endpoint").unwrap_or_default();
     let pointer = object.near("endpoint");
-    if path.is_empty() {
-        if object
+    if path.is_empty()
+        && object
             .map
             .get("endpoint")
             .is_none_or(|value| value.is_string())
-        {
-            let message = "the endpoint has no path; add \"endpoint\": \"/some/path\"".to_owned();
-            walk.error("missing-path", pointer, message);
-        }
-        return None;
+    {
+        let message = "the endpoint has no path; add \"endpoint\": \"/some/path\"".to_owned();
+        walk.strict("missing-path", pointer.clone(), message);
     }
     let path = format!("/{}", path.strip_prefix('/').unwrap_or(&path));
-    if let Some(reserved) = RESERVED
-        .iter()
-        .find(|r| path == **r || path.starts_with(&format!("{r}/")))
-    {
-        let message =
-            format!("{path} is reserved: KrakenD answers {reserved} itself; choose another path");
+    if let Some(reserved) = path.split('/').find(|segment| RESERVED.contains(segment)) {
+        let message = format!(
+            "{path} is reserved: KrakenD keeps /{reserved} for itself; choose another path"
+        );
         walk.error("reserved-path", pointer, message);
         return None;
     }

@@ -37,7 +37,7 @@ pub fn read(walk: &mut Walk, value: &Value) -> Option<ServiceConfig> {
             .filter(|name| !name.is_empty()),
         hosts: backend::read_hosts(walk, &root, true),
     };
-    let endpoints = read_endpoints(walk, &root, &inherited);
+    let endpoints = read_endpoints(walk, &root, &inherited, router.health_path.as_deref());
     Some(ServiceConfig {
         name: walk.string(&root, "name").unwrap_or_default(),
         port: read_port(walk, &root),
@@ -96,12 +96,17 @@ fn read_listen_ip(walk: &mut Walk, root: &Object<'_>) -> Option<IpAddr> {
     }
 }
 
-fn read_endpoints(walk: &mut Walk, root: &Object<'_>, inherited: &Inherited) -> Vec<Endpoint> {
+fn read_endpoints(
+    walk: &mut Walk,
+    root: &Object<'_>,
+    inherited: &Inherited,
+    health_path: Option<&str>,
+) -> Vec<Endpoint> {
     let items = walk
         .array(root, "endpoints")
         .map(Vec::as_slice)
         .unwrap_or_default();
-    let mut seen: HashMap<(String, String), String> = HashMap::new();
+    let mut paths = Paths::default();
     let mut endpoints = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let pointer = format!("{}/{index}", root.to("endpoints"));
@@ -111,20 +116,55 @@ fn read_endpoints(walk: &mut Walk, root: &Object<'_>, inherited: &Inherited) -> 
         let Some(endpoint) = endpoint::read(walk, &object, inherited) else {
             continue;
         };
-        let key = (endpoint.method.clone(), shape(&endpoint.endpoint));
-        match seen.get(&key) {
-            Some(first) => {
-                let message = format!(
-                    "{} {} answers the same requests as the earlier endpoint {first}; remove one or change its path or method",
-                    endpoint.method, endpoint.endpoint
-                );
-                walk.error("duplicate-endpoint", object.near("endpoint"), message);
-            }
-            None => {
-                seen.insert(key, endpoint.endpoint.clone());
-            }
+        if endpoint.method == "GET" && health_path == Some(&endpoint.endpoint) {
+            let message = format!(
+                "{} is the health endpoint; choose another path, or move health_path",
+                endpoint.endpoint
+            );
+            walk.error("reserved-path", object.near("endpoint"), message);
         }
+        paths.add(walk, &object, &endpoint);
         endpoints.push(endpoint);
     }
     endpoints
+}
+
+/// The paths read so far, to find those that cannot stand beside each other.
+#[derive(Default)]
+struct Paths {
+    /// Method and shape, to the path as written.
+    shapes: HashMap<(String, String), String>,
+    /// Method and shape up to a parameter, to the parameter's name.
+    names: HashMap<(String, String), String>,
+}
+
+impl Paths {
+    fn add(&mut self, walk: &mut Walk, object: &Object<'_>, endpoint: &Endpoint) {
+        let key = (endpoint.method.clone(), shape(&endpoint.endpoint));
+        if let Some(first) = self.shapes.get(&key) {
+            let message = format!(
+                "{} {} answers the same requests as the earlier endpoint {first}; remove one or change its path or method",
+                endpoint.method, endpoint.endpoint
+            );
+            walk.error("duplicate-endpoint", object.near("endpoint"), message);
+            return;
+        }
+        self.shapes.insert(key, endpoint.endpoint.clone());
+        for (at, _) in endpoint.endpoint.match_indices("/{") {
+            let name = endpoint.endpoint[at + 1..]
+                .split('/')
+                .next()
+                .unwrap_or_default();
+            let key = (endpoint.method.clone(), shape(&endpoint.endpoint[..at]));
+            let first = self.names.entry(key).or_insert_with(|| name.to_owned());
+            if first != name {
+                let message = format!(
+                    "{} has {name} where an earlier endpoint has {first}, which KrakenD's router refuses; give both one name",
+                    endpoint.endpoint
+                );
+                walk.real_only("parameter-name-conflict", object.near("endpoint"), message);
+                return;
+            }
+        }
+    }
 }

@@ -102,6 +102,15 @@ impl Walk {
         self.push(self.severity(), code, pointer, false, message);
     }
 
+    /// What only a real KrakenD refuses.
+    pub fn real_only(&mut self, code: &'static str, pointer: String, message: String) {
+        let severity = match self.strictness {
+            Strictness::Strict => Severity::Warning,
+            Strictness::Lenient => Severity::Error,
+        };
+        self.push(severity, code, pointer, false, message);
+    }
+
     /// What the embedded engine cannot do, said at the key.
     pub fn unsupported(&mut self, code: &'static str, pointer: String, message: String) {
         if self.unsupported.len() < MAX_FINDINGS {

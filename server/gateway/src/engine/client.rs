@@ -74,17 +74,24 @@ pub async fn exchange(
             return Ok(response);
         };
         match response.status() {
-            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => {
-                // A streamed body is gone and cannot be sent again; Go's client gives up here as well.
-                if had_body {
-                    return Ok(response);
+            // A streamed body is gone and cannot be sent again; Go's client gives up here as well.
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT if had_body => {
+                return Ok(response);
+            }
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => {}
+            _ => {
+                if method != Method::HEAD {
+                    method = Method::GET;
+                }
+                for describes_the_body in [
+                    header::CONTENT_TYPE,
+                    header::CONTENT_ENCODING,
+                    header::CONTENT_LANGUAGE,
+                    header::CONTENT_LOCATION,
+                ] {
+                    headers.remove(describes_the_body);
                 }
             }
-            _ if method != Method::GET && method != Method::HEAD => {
-                method = Method::GET;
-                headers.remove(header::CONTENT_TYPE);
-            }
-            _ => {}
         }
         if next.authority() != uri.authority() {
             for secret in [

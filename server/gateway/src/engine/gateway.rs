@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::join_all;
-use http::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
+use http::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -79,10 +79,7 @@ impl Gateway {
                     self.proxy(&shared.client, route, endpoint, params, request, peer)
                         .await
                 }
-                false => self.marked(
-                    render::text(StatusCode::BAD_REQUEST, "error: encoded url params"),
-                    false,
-                ),
+                false => render::bad_request("error: encoded url params"),
             };
             return counted(response, recorder);
         }
@@ -117,10 +114,7 @@ impl Gateway {
                 render::text(StatusCode::NOT_FOUND, "404 page not found"),
                 false,
             ),
-            None => self.marked(
-                render::text(StatusCode::BAD_REQUEST, "400 bad request"),
-                false,
-            ),
+            None => render::bad_request("400 Bad Request"),
         }
     }
 
@@ -166,7 +160,7 @@ impl Gateway {
         };
         match answered {
             Ok((data, complete)) => {
-                let complete = complete && !data.is_empty();
+                let complete = complete && data.as_ref().is_some_and(|data| !data.is_empty());
                 let mut response =
                     self.marked(render::data(&endpoint.output_encoding, data), complete);
                 if let Some(value) = route.cache_control.as_ref().filter(|_| complete) {
@@ -255,7 +249,7 @@ async fn one(
     outgoing: &Outgoing,
     body: Incoming,
     deadline: tokio::time::Instant,
-) -> Result<Data, CallError> {
+) -> Result<Option<Data>, CallError> {
     proxy::fetch_data(client, target, outgoing, proxy::streamed(body)?, deadline).await
 }
 
@@ -266,7 +260,7 @@ async fn merge(
     outgoing: &Outgoing,
     body: Incoming,
     deadline: tokio::time::Instant,
-) -> Result<(Data, bool), CallError> {
+) -> Result<(Option<Data>, bool), CallError> {
     let body = proxy::buffered(body, deadline).await?;
     let calls = targets.iter().map(|target| {
         let body = ClientBody::full(body.clone());
@@ -274,9 +268,11 @@ async fn merge(
     });
     let mut merged: Option<Data> = None;
     let mut failure = None;
+    let mut complete = true;
     for part in join_all(calls).await {
         match part {
-            Ok(data) => merged.get_or_insert_default().extend(data),
+            Ok(Some(data)) => merged.get_or_insert_default().extend(data),
+            Ok(None) => complete = false,
             Err(error) => {
                 tracing::debug!(%error, "a part of a merge is missing");
                 failure = Some(error);
@@ -284,9 +280,11 @@ async fn merge(
         }
     }
     match (merged, failure) {
-        (Some(data), failure) => Ok((data, failure.is_none())),
         (None, Some(error)) => Err(error),
-        (None, None) => Ok((Data::new(), true)),
+        (merged, failure) => Ok((
+            Some(merged.unwrap_or_default()),
+            complete && failure.is_none(),
+        )),
     }
 }
 
@@ -303,7 +301,6 @@ fn redirect(method: &Method, path: &str, query: Option<&str>) -> Response<Body> 
         Method::GET => StatusCode::MOVED_PERMANENTLY,
         _ => StatusCode::TEMPORARY_REDIRECT,
     };
-    let mut response = render::empty(status);
     let encoded: Vec<String> = path
         .split('/')
         .map(|segment| form_urlencoded::byte_serialize(segment.as_bytes()).collect())
@@ -318,10 +315,7 @@ fn redirect(method: &Method, path: &str, query: Option<&str>) -> Response<Body> 
     );
     let location = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     match HeaderValue::from_str(&location) {
-        Ok(location) => {
-            response.headers_mut().insert(LOCATION, location);
-            response
-        }
+        Ok(location) => render::redirect(status, location, *method == Method::GET),
         Err(_) => render::empty(StatusCode::NOT_FOUND),
     }
 }

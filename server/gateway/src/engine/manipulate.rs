@@ -45,13 +45,18 @@ impl Manipulation {
         }
     }
 
-    /// Applies all of them, in KrakenD's order.
-    pub fn apply(&self, mut data: Data) -> Data {
+    /// Applies all of them, in KrakenD's order. `None` is an answer of `null`.
+    pub fn apply(&self, data: Option<Data>) -> Option<Data> {
+        if data.is_none() && self.target.is_empty() {
+            let group = self.group.as_ref()?;
+            return Some(Data::from_iter([(group.clone(), Value::Null)]));
+        }
+        let mut data = data.unwrap_or_default();
         for part in &self.target {
             // What is not an object under the target leaves nothing.
             data = match data.remove(part) {
                 Some(Value::Object(inner)) => inner,
-                _ => return self.wrap(Data::new()),
+                _ => return Some(self.wrap(Data::new())),
             };
         }
         match &self.filter {
@@ -68,7 +73,7 @@ impl Manipulation {
                 data.insert(to.clone(), value);
             }
         }
-        self.wrap(data)
+        Some(self.wrap(data))
     }
 
     fn wrap(&self, data: Data) -> Data {

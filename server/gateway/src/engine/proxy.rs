@@ -84,14 +84,14 @@ pub async fn buffered(body: Incoming, deadline: tokio::time::Instant) -> Result<
     }
 }
 
-/// Calls a backend and gives its answer as data.
+/// Calls a backend and gives its answer as data; `None` is the answer `null`.
 pub async fn fetch_data(
     client: &HttpClient,
     target: &Target,
     outgoing: &Outgoing,
     body: ClientBody,
     deadline: tokio::time::Instant,
-) -> Result<Data, CallError> {
+) -> Result<Option<Data>, CallError> {
     let (host, series) = target.next_host();
     let recorder = CallRecorder::new(series);
     let call = async {
@@ -148,7 +148,7 @@ async fn start(
     exchange(client, target.method.clone(), uri, headers, body).await
 }
 
-fn decode(target: &Target, answer: impl Buf) -> Result<Data, CallError> {
+fn decode(target: &Target, answer: impl Buf) -> Result<Option<Data>, CallError> {
     use serde::Deserialize as _;
     // As KrakenD's decoder, this reads one value and ignores what follows.
     let first_value =
@@ -159,29 +159,30 @@ fn decode(target: &Target, answer: impl Buf) -> Result<Data, CallError> {
             "the answer is not {expected}; see the backend's encoding and is_collection"
         )))
     };
-    match (&target.encoding, target.is_collection) {
+    Ok(Some(match (&target.encoding, target.is_collection) {
         (Encoding::String, _) => {
             let mut bytes = Vec::with_capacity(answer.remaining());
             std::io::copy(&mut answer.reader(), &mut bytes)
                 .map_err(|error| CallError::Body(error.into()))?;
-            Ok(under(
+            under(
                 "content",
                 Value::String(String::from_utf8_lossy(&bytes).into_owned()),
-            ))
+            )
         }
-        (Encoding::SafeJson, _) => Ok(match first_value(answer.reader())? {
+        (Encoding::SafeJson, _) => match first_value(answer.reader())? {
             Value::Object(data) => data,
             list @ Value::Array(_) => under("collection", list),
             scalar => under("content", scalar),
-        }),
-        (Encoding::NoOp, _) => Ok(Data::new()),
+        },
+        (Encoding::NoOp, _) => Data::new(),
         (_, true) => match first_value(answer.reader())? {
-            list @ Value::Array(_) => Ok(under("collection", list)),
-            _ => Err(wrong("an array")),
+            list @ (Value::Array(_) | Value::Null) => under("collection", list),
+            _ => return Err(wrong("an array")),
         },
         (_, false) => match first_value(answer.reader())? {
-            Value::Object(data) => Ok(data),
-            _ => Err(wrong("an object")),
+            Value::Object(data) => data,
+            Value::Null => return Ok(None),
+            _ => return Err(wrong("an object")),
         },
-    }
+    }))
 }

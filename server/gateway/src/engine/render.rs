@@ -2,7 +2,7 @@
 
 use std::io;
 
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,28 +14,47 @@ use crate::config::OutputEncoding;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const BARE_TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
-/// Merged data in the endpoint's output encoding, with status 200.
-pub fn data(encoding: &OutputEncoding, mut data: Data) -> Response<Body> {
+/// Merged data in the endpoint's output encoding, with status 200; `None` is written as `null`.
+pub fn data(encoding: &OutputEncoding, mut data: Option<Data>) -> Response<Body> {
+    let mut take = |key: &str| data.as_mut().and_then(|data| data.remove(key));
     match encoding {
         OutputEncoding::String => {
-            let content = match data.remove("content") {
+            let content = match take("content") {
                 Some(Value::String(text)) => text,
                 _ => String::new(),
             };
             with_type(StatusCode::OK, TEXT, content)
         }
-        OutputEncoding::JsonCollection => {
-            let list = data
-                .remove("collection")
-                .unwrap_or_else(|| Value::Array(Vec::new()));
-            json(StatusCode::OK, list)
-        }
+        OutputEncoding::JsonCollection => json(
+            StatusCode::OK,
+            take("collection").unwrap_or_else(|| Value::Array(Vec::new())),
+        ),
         OutputEncoding::Json | OutputEncoding::NoOp | OutputEncoding::Other(_) => {
-            json(StatusCode::OK, Value::Object(data))
+            json(StatusCode::OK, data.map_or(Value::Null, Value::Object))
         }
     }
+}
+
+/// A redirect to a path, with the short page that Go's server writes for it.
+pub fn redirect(status: StatusCode, location: HeaderValue, with_page: bool) -> Response<Body> {
+    let mut response = match (with_page, location.to_str()) {
+        (true, Ok(target)) => {
+            let target = target.replace('&', "&amp;").replace('"', "&#34;");
+            let target = target.replace('<', "&lt;").replace('>', "&gt;");
+            let reason = status.canonical_reason().unwrap_or_default();
+            with_type(
+                status,
+                HTML,
+                format!("<a href=\"{target}\">{reason}</a>.\n\n"),
+            )
+        }
+        _ => empty(status),
+    };
+    response.headers_mut().insert(LOCATION, location);
+    response
 }
 
 /// A JSON answer, written as Go writes it: keys sorted, `<`, `>` and `&` escaped.
@@ -53,6 +72,11 @@ pub fn json(status: StatusCode, mut value: Value) -> Response<Body> {
 /// The router's own short texts.
 pub fn text(status: StatusCode, message: &'static str) -> Response<Body> {
     with_type(status, BARE_TEXT, message)
+}
+
+/// A refusal of the request as such, which KrakenD's own headers do not adorn.
+pub fn bad_request(message: &'static str) -> Response<Body> {
+    with_type(StatusCode::BAD_REQUEST, TEXT, message)
 }
 
 /// A status and nothing else.

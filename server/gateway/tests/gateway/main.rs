@@ -2,7 +2,9 @@
 
 mod merging;
 mod passing;
+mod peer;
 mod shutdown;
+mod stale;
 mod statistics;
 mod support;
 mod swapping;

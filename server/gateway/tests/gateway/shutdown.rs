@@ -1,5 +1,8 @@
 //! Ending well.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use krakend_gateway::{BindError, Engine, Server, Statistics};
@@ -110,4 +113,49 @@ async fn a_listener_that_is_bound_already_is_served() {
     let server = Server::from_listener(listener, Engine::new(Statistics::new())).unwrap();
     let url = format!("http://{}/", server.local_addr());
     assert_eq!(send(&client(), hyper::Request::get(url)).await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn traffic_on_kept_connections_loses_nothing_during_a_stop() {
+    let backend = Backend::start().await;
+    let gateway = Gateway::start(&backend, HELD);
+    let address = gateway.server.local_addr();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(ask_until_told_to_close(address, answered.clone())))
+        .collect();
+    eventually("traffic", || answered.load(Ordering::Relaxed) > 200).await;
+    assert_eq!(gateway.server.shutdown(GRACE).await.unfinished, 0);
+    for client in clients {
+        client.await.unwrap();
+    }
+    let sent = answered.load(Ordering::Relaxed) as u64;
+    let snapshot = gateway.statistics.snapshot();
+    let row = snapshot
+        .endpoints
+        .iter()
+        .find(|row| row.endpoint == "/user")
+        .unwrap();
+    assert_eq!(row.status, [(200, sent)].into());
+}
+
+/// One connection, request after request, until an answer says that it is the last.
+async fn ask_until_told_to_close(address: SocketAddr, answered: Arc<AtomicUsize>) {
+    let stream = hyper_util::rt::TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    loop {
+        sender.ready().await.unwrap();
+        let request = hyper::Request::get("/user").header("host", "x");
+        let request = request
+            .body(http_body_util::Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+        http_body_util::BodyExt::collect(body).await.unwrap();
+        assert_eq!(parts.status, 200);
+        answered.fetch_add(1, Ordering::Relaxed);
+        if parts.headers.contains_key("connection") {
+            return;
+        }
+    }
 }

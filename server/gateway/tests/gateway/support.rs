@@ -98,6 +98,15 @@ async fn answer(
         "/text" => (200, "plain words".to_owned()),
         "/fails" => (503, r#"{"a": 1}"#.to_owned()),
         "/broken" => (200, "{\"a\": ".to_owned()),
+        "/numbers" => (
+            200,
+            r#"{"big": 18446744073709551615, "f": 0.1, "one": 1.0, "t": "<a&b>"}"#.to_owned(),
+        ),
+        "/deep" => (
+            200,
+            r#"{"a": {"b": 1, "c": {"d": 2}}, "l": [{"x": 1}], "n": null}"#.to_owned(),
+        ),
+        "/null" => (200, "null".to_owned()),
         "/moved" => (302, String::new()),
         "/held" => {
             release.notified().await;
@@ -108,6 +117,7 @@ async fn answer(
     };
     let mut response = Response::builder()
         .status(status)
+        .header("content-type", "application/x-test")
         .header("x-backend", "yes");
     if path == "/moved" {
         response = response.header("location", "/user");
