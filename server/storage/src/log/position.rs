@@ -40,4 +40,7 @@ pub struct LogSummary {
     pub vote: Option<VoteRecord>,
     /// Size of all log files, in bytes.
     pub bytes_on_disk: u64,
+    /// Where the next record goes, in bytes since the log was begun; never goes back. 0 before the first write
+    /// after opening.
+    pub end_offset: u64,
 }

@@ -313,6 +313,7 @@ impl LogThread {
             committed: position(state.committed()),
             vote: state.vote().cloned(),
             bytes_on_disk: self.log.on_disk_size(),
+            end_offset: self.end,
         }
     }
 

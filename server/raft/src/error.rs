@@ -1,0 +1,114 @@
+use std::{io, time::Duration};
+
+use krakend_domain::Rejected;
+use krakend_storage::{IdentityError, LockError, LogError, SnapshotError, StateError};
+use uuid::Uuid;
+
+/// The group cannot be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error("the group's timers do not fit together: {0}")]
+    Timers(String),
+    #[error("the TLS material for other managers cannot be used: {0}")]
+    Tls(String),
+    #[error("Raft does not start: {0}")]
+    Raft(String),
+    #[error("a thread for Raft cannot be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// The group cannot be formed or joined as the settings say.
+#[derive(Debug, thiserror::Error)]
+pub enum FormError {
+    #[error(
+        "bootstrap_expect is {expect}, but {peers} peers are listed: list exactly the managers that form the group, this one included"
+    )]
+    PeerCount { expect: usize, peers: usize },
+    #[error(
+        "this manager's data directory belongs to group {ours}, but {peer} belongs to group {theirs}: correct `peers`, or give this manager an empty `data_dir`"
+    )]
+    OtherGroup {
+        ours: Uuid,
+        theirs: Uuid,
+        peer: String,
+    },
+    #[error("the identity cannot be kept: {0}")]
+    Identity(#[from] IdentityError),
+    #[error("Raft does not start the group: {0}")]
+    Raft(String),
+    #[error("the group is stopped")]
+    Stopped,
+}
+
+/// A command that was not applied, or may not have been.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// Applied, and answered with no. The state is as before.
+    #[error("{rejected}")]
+    Rejected { rejected: Rejected, index: u64 },
+    /// Nothing was written.
+    #[error(
+        "the group has no leader, so nothing was written: a majority of managers must be up and reach each other"
+    )]
+    NoLeader,
+    /// It may be written or not; a retry with the same idempotency key is safe.
+    #[error("whether this was written is not known: {reason}")]
+    Indeterminate { reason: String },
+    /// Nothing was written.
+    #[error("a command of {bytes} bytes is beyond the limit of {limit}: nothing was written")]
+    TooLarge { bytes: usize, limit: usize },
+    /// Nothing was written.
+    #[error("this manager is stopping, so nothing was written")]
+    Stopped,
+}
+
+/// A linearizable read that could not be given.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(
+        "the group has no leader: a majority of managers must be up and reach each other; a stale read is answered all the same"
+    )]
+    NoLeader,
+    #[error("the leader could not confirm within {waited:?} that it still leads: {reason}")]
+    Timeout { waited: Duration, reason: String },
+    #[error("this manager is stopping")]
+    Stopped,
+}
+
+/// A change of the membership that did not happen, or not completely.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum ChangeError {
+    #[error("the group has no leader that could change its members")]
+    NoLeader,
+    #[error("there is no manager {0} in the group")]
+    NoSuchManager(Uuid),
+    #[error("manager {0} is the last voter and cannot be removed")]
+    LastVoter(Uuid),
+    #[error(
+        "manager {0} is a member with another data directory: a wiped manager needs a new id, so remove `identity.json` from its data directory"
+    )]
+    Wiped(Uuid),
+    #[error("the change was not confirmed in time, it may still happen: {0}")]
+    Indeterminate(String),
+    #[error("Raft refused the change: {0}")]
+    Refused(String),
+}
+
+/// The port for other managers cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("the TLS material cannot be used: {0}")]
+    Tls(String),
+    #[error("serving other managers failed: {0}")]
+    Transport(String),
+}

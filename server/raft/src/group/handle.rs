@@ -1,0 +1,179 @@
+use std::{future::Future, sync::Arc, time::Instant};
+
+use krakend_domain::{Command, Event};
+use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
+use krakend_storage::Identity;
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, watch},
+};
+use uuid::Uuid;
+
+use super::{GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve};
+use crate::{
+    error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
+    network::{MembershipChange, PeerService, PeerTls, PeerVerify},
+    types::{ManagerNode, MemberId},
+};
+
+/// This manager's part of the group. Clones share it.
+#[derive(Clone, Debug)]
+pub struct GroupHandle {
+    inner: Arc<Inner>,
+}
+
+impl GroupHandle {
+    /// Opens the data directory and starts Raft. `clock` gives UTC in milliseconds; only a leader asks it.
+    pub async fn open(
+        config: GroupConfig,
+        tls: Option<PeerTls>,
+        clock: fn() -> u64,
+    ) -> Result<Self, OpenError> {
+        let inner = Inner::open(config, tls, clock).await?;
+        Ok(Self { inner })
+    }
+
+    /// Who this manager is.
+    pub fn identity(&self) -> Identity {
+        self.inner.local.identity()
+    }
+
+    /// The group, once this manager belongs to one.
+    pub fn group_id(&self) -> Option<Uuid> {
+        self.inner.group_id()
+    }
+
+    /// What to serve on port 7001. `verify` sees each caller's certificate; without one everybody is believed.
+    pub fn service(&self, verify: Option<PeerVerify>) -> ManagerPeerServer<PeerService> {
+        serve::service(&self.inner, verify)
+    }
+
+    /// Serves port 7001 until `until`, over mutual TLS where the group was opened with it.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        verify: Option<PeerVerify>,
+        until: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        serve::serve(&self.inner, listener, verify, until).await
+    }
+
+    /// Forms the group with `peers` (`host:port`, this manager included), or joins the one that they have. Returns
+    /// when this manager is a member; may be cancelled and called again. Port 7001 must be served meanwhile.
+    pub async fn form(&self, peers: &[String], expect: usize) -> Result<(), FormError> {
+        self.inner.form(peers, expect).await
+    }
+
+    /// Has a command committed and applied, wherever the leader is. The leader stamps it.
+    pub async fn propose(
+        &self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Proposed, ProposeError> {
+        self.inner.propose(command, deadline).await
+    }
+
+    /// A state that contains every write acknowledged before the call, on any manager.
+    pub async fn linearizable(&self, deadline: Instant) -> Result<StateView, ReadError> {
+        self.inner.linearizable(deadline).await
+    }
+
+    /// The state as it is here and now.
+    pub fn stale(&self) -> StateView {
+        self.inner.stale()
+    }
+
+    pub fn status(&self) -> GroupStatus {
+        self.inner.status()
+    }
+
+    /// Follows the index of the last applied entry; 0 at first.
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.inner.shared.applied()
+    }
+
+    /// Follows who leads.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.inner.leadership.subscribe()
+    }
+
+    /// Follows what happens, entry by entry. A subscriber that lags by 4096 entries is told so and loses some.
+    pub fn events(&self) -> broadcast::Receiver<(u64, Arc<Vec<Event>>)> {
+        self.inner.shared.events()
+    }
+
+    /// Adds a manager that receives the log and has no vote yet. Returns when it has caught up.
+    pub async fn add_learner(
+        &self,
+        id: Uuid,
+        store_id: Uuid,
+        node: ManagerNode,
+    ) -> Result<(), ChangeError> {
+        let change = MembershipChange::AddLearner {
+            id: MemberId(id),
+            store_id,
+            node,
+        };
+        self.inner.change(change).await
+    }
+
+    /// Makes a learner a voter.
+    pub async fn promote(&self, id: Uuid) -> Result<(), ChangeError> {
+        self.inner
+            .change(MembershipChange::Promote(MemberId(id)))
+            .await
+    }
+
+    /// Takes a manager out of the group.
+    pub async fn remove(&self, id: Uuid) -> Result<(), ChangeError> {
+        self.inner
+            .change(MembershipChange::Remove(MemberId(id)))
+            .await
+    }
+
+    /// Makes another voter the leader.
+    pub async fn transfer_leadership(&self, to: Uuid) -> Result<(), ChangeError> {
+        self.inner
+            .change(MembershipChange::Transfer(MemberId(to)))
+            .await
+    }
+
+    /// Writes a snapshot file soon.
+    pub async fn snapshot(&self) -> Result<(), ChangeError> {
+        self.inner
+            .raft
+            .trigger()
+            .snapshot()
+            .await
+            .map_err(|error| ChangeError::Refused(error.to_string()))
+    }
+
+    /// Hands the leadership over where there is somebody to take it, then stops. The data directory is free on
+    /// return.
+    pub async fn shutdown(&self) {
+        if self.inner.is_leader()
+            && let Some(to) = self.inner.successor()
+            && let Err(error) = self.inner.transfer(to).await
+        {
+            tracing::warn!(%error, "stopping as leader; the others elect");
+        }
+        self.inner.stop().await;
+    }
+
+    /// Stops at once, as a crash would. For tests.
+    #[doc(hidden)]
+    pub async fn crash(&self) {
+        self.inner.stop().await;
+    }
+
+    /// Resolves when Raft has died, with the reason. The process should exit then, and be started again.
+    pub async fn fatal(&self) -> String {
+        let mut fault = self.inner.fault.subscribe();
+        let found = fault.wait_for(Option::is_some).await;
+        let reason = found.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use krakend_storage::{DataDirLock, LogStore, SnapshotFiles};
+use openraft::{ServerState, async_runtime::WatchReceiver};
+use tokio::{runtime::Runtime, sync::watch};
+use uuid::Uuid;
+
+use super::status::Leadership;
+use crate::{
+    network::{Local, PeerTls, Peers},
+    store::{Shared, WriteBehind},
+    timers::Timers,
+    types::{Member, MemberId, Raft},
+};
+
+/// Between two attempts of something that waits for a leader.
+pub(super) const RETRY: Duration = Duration::from_millis(20);
+
+/// Everything behind a [`super::GroupHandle`].
+pub(crate) struct Inner {
+    pub(crate) raft: Raft,
+    pub(crate) local: Arc<Local>,
+    pub(crate) files: SnapshotFiles,
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: LogStore,
+    pub(super) behind: Arc<WriteBehind>,
+    pub(super) peers: Peers,
+    pub(super) tls: Option<PeerTls>,
+    pub(super) timers: Timers,
+    pub(super) clock: fn() -> u64,
+    pub(super) leadership: watch::Sender<Leadership>,
+    /// One step of forming at a time, ours or another manager's.
+    pub(super) forming: tokio::sync::Mutex<()>,
+    pub(super) fault: watch::Sender<Option<String>>,
+    /// Raft's threads; gone after the stop.
+    pub(super) runtime: Mutex<Option<Runtime>>,
+    pub(super) lock: Mutex<Option<DataDirLock>>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("id", &self.local.id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(super) fn is_leader(&self) -> bool {
+        self.raft.server_metrics().borrow_watched().state == ServerState::Leader
+    }
+
+    /// The leader's id and where it is, when it is somebody else.
+    pub(super) fn other_leader(&self) -> Option<(MemberId, Member)> {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let leader = metrics.current_leader?;
+        if leader == metrics.id {
+            return None;
+        }
+        let member = metrics.membership_config.get_node(&leader)?.clone();
+        Some((leader, member))
+    }
+
+    pub(super) fn group_id(&self) -> Option<Uuid> {
+        self.local.identity().group_id
+    }
+
+    /// Stops everything without handing over. Safe to call twice.
+    pub(super) async fn stop(&self) {
+        // An error means that it has stopped already.
+        let _ = self.raft.shutdown().await;
+        self.log.close().await;
+        let behind = self.behind.clone();
+        let _ = tokio::task::spawn_blocking(move || behind.close()).await;
+        self.stop_runtime();
+        drop(
+            self.lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+
+    fn stop_runtime(&self) {
+        let runtime = self
+            .runtime
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop_runtime();
+    }
+}

@@ -1,0 +1,218 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use openraft::{
+    ChangeMembers,
+    async_runtime::WatchReceiver,
+    errors::{ClientWriteError, RaftError},
+};
+use uuid::Uuid;
+
+use super::{Inner, inner::RETRY};
+use crate::{
+    error::ChangeError,
+    network::{ChangeReply, JoinReply, JoinRequest, MembershipChange},
+    types::{Member, MemberId, TypeConfig},
+};
+
+/// How long one change may take; a learner catches up within this or is tried again.
+const CHANGE_WITHIN: Duration = Duration::from_secs(30);
+
+impl Inner {
+    /// Has the leader, wherever it is, change the membership.
+    pub(super) async fn change(&self, change: MembershipChange) -> Result<(), ChangeError> {
+        let deadline = Instant::now() + CHANGE_WITHIN;
+        loop {
+            let reply = if self.is_leader() {
+                self.handle_change(change.clone()).await
+            } else {
+                self.change_there(&change, deadline).await
+            };
+            match reply {
+                ChangeReply::Done => return Ok(()),
+                ChangeReply::Failed(error) => return Err(error),
+                ChangeReply::NotLeader if Instant::now() + RETRY >= deadline => {
+                    return Err(ChangeError::NoLeader);
+                }
+                ChangeReply::NotLeader => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+
+    async fn change_there(&self, change: &MembershipChange, deadline: Instant) -> ChangeReply {
+        let Some((leader, member)) = self.other_leader() else {
+            return ChangeReply::NotLeader;
+        };
+        let answer = self
+            .peers
+            .ask(
+                &member.node.raft_address,
+                Some((leader, member.store_id)),
+                change,
+                deadline.saturating_duration_since(Instant::now()),
+                |mut client, request| async move { client.change(request).await },
+            )
+            .await;
+        match answer {
+            Ok(reply) => reply,
+            Err(crate::network::AskError::Unknown { reason, .. }) => {
+                ChangeReply::Failed(ChangeError::Indeterminate(reason))
+            }
+            Err(_) => ChangeReply::NotLeader,
+        }
+    }
+
+    /// Carries a change out, when this manager leads.
+    pub(crate) async fn handle_change(&self, change: MembershipChange) -> ChangeReply {
+        if !self.is_leader() {
+            return ChangeReply::NotLeader;
+        }
+        let done = match change {
+            MembershipChange::AddLearner { id, store_id, node } => {
+                self.add_learner(id, Member { node, store_id }).await
+            }
+            MembershipChange::Promote(id) => self.promote(id).await,
+            MembershipChange::Remove(id) => self.remove(id).await,
+            MembershipChange::Transfer(id) => self.transfer(id).await,
+        };
+        match done {
+            Ok(()) => ChangeReply::Done,
+            Err(ChangeError::NoLeader) => ChangeReply::NotLeader,
+            Err(error) => ChangeReply::Failed(error),
+        }
+    }
+
+    async fn add_learner(&self, id: MemberId, member: Member) -> Result<(), ChangeError> {
+        match self.known(id) {
+            Some(known) if known.store_id != member.store_id => {
+                return Err(ChangeError::Wiped(id.0));
+            }
+            Some(known) if known == member => return Ok(()),
+            _ => {}
+        }
+        let added = self.raft.add_learner(id, member, true);
+        within(added).await
+    }
+
+    async fn promote(&self, id: MemberId) -> Result<(), ChangeError> {
+        if self.known(id).is_none() {
+            return Err(ChangeError::NoSuchManager(id.0));
+        }
+        if self.voters().contains(&id) {
+            return Ok(());
+        }
+        let change = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
+        within(self.raft.change_membership(change, false)).await
+    }
+
+    async fn remove(&self, id: MemberId) -> Result<(), ChangeError> {
+        if self.known(id).is_none() {
+            return Err(ChangeError::NoSuchManager(id.0));
+        }
+        let voters = self.voters();
+        if !voters.contains(&id) {
+            let change = ChangeMembers::RemoveNodes(BTreeSet::from([id]));
+            return within(self.raft.change_membership(change, false)).await;
+        }
+        if voters.len() == 1 {
+            return Err(ChangeError::LastVoter(id.0));
+        }
+        let change = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
+        within(self.raft.change_membership(change, false)).await
+    }
+
+    /// Gives the leadership to one voter and waits until it has it.
+    pub(super) async fn transfer(&self, to: MemberId) -> Result<(), ChangeError> {
+        if to == self.local.id() {
+            return Ok(());
+        }
+        if !self.voters().contains(&to) {
+            return Err(ChangeError::NoSuchManager(to.0));
+        }
+        self.raft
+            .trigger()
+            .transfer_leader(to)
+            .await
+            .map_err(|error| ChangeError::Refused(error.to_string()))?;
+        let mut leadership = self.leadership.subscribe();
+        let moved = leadership.wait_for(|now| now.leader == Some(to.0));
+        match tokio::time::timeout(3 * self.timers.election_max(), moved).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(ChangeError::Indeterminate(format!(
+                "manager {to} did not take the leadership"
+            ))),
+        }
+    }
+
+    /// The other voter whose log reaches furthest: the one to lead when this manager stops.
+    pub(super) fn successor(&self) -> Option<MemberId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters: Vec<_> = metrics.membership_config.voter_ids().collect();
+        let matched = metrics.replication.as_ref()?;
+        matched
+            .iter()
+            .filter(|(id, _)| **id != metrics.id && voters.contains(id))
+            .max_by_key(|(_, log_id)| **log_id)
+            .map(|(id, _)| *id)
+    }
+
+    /// Lets a manager with the group's certificate in: as learner, then as voter.
+    pub(crate) async fn handle_join(&self, request: JoinRequest) -> JoinReply {
+        let id = MemberId(request.manager_id);
+        let add = MembershipChange::AddLearner {
+            id,
+            store_id: request.store_id,
+            node: request.node,
+        };
+        let joined = async {
+            self.change(add).await?;
+            self.change(MembershipChange::Promote(id)).await
+        };
+        match joined.await {
+            Ok(()) => JoinReply::Joined,
+            Err(error) => JoinReply::Failed(error),
+        }
+    }
+
+    fn known(&self, id: MemberId) -> Option<Member> {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.get_node(&id).cloned()
+    }
+
+    fn voters(&self) -> BTreeSet<MemberId> {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.voter_ids().collect()
+    }
+
+    /// A member once the entry that says so is here.
+    pub(super) fn is_member(&self, id: Uuid) -> bool {
+        self.known(MemberId(id)).is_some()
+    }
+
+    pub(super) fn alone(&self) -> BTreeMap<MemberId, Member> {
+        BTreeMap::from([(self.local.id(), self.local.member())])
+    }
+}
+
+async fn within<T>(
+    change: impl Future<Output = Result<T, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>>,
+) -> Result<(), ChangeError> {
+    match tokio::time::timeout(CHANGE_WITHIN, change).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => {
+            Err(ChangeError::NoLeader)
+        }
+        Ok(Err(RaftError::APIError(ClientWriteError::ChangeMembershipError(error)))) => {
+            Err(ChangeError::Refused(error.to_string()))
+        }
+        Ok(Err(error)) => Err(ChangeError::Indeterminate(error.to_string())),
+        Err(_) => Err(ChangeError::Indeterminate(format!(
+            "it took more than {CHANGE_WITHIN:?}"
+        ))),
+    }
+}

@@ -1,0 +1,20 @@
+//! The handle to the group, and what stands behind it.
+
+mod form;
+mod handle;
+mod inner;
+mod members;
+mod open;
+mod propose;
+mod read;
+mod serve;
+mod snapshots;
+mod status;
+
+pub use handle::GroupHandle;
+pub use open::{GroupConfig, SnapshotSettings};
+pub use propose::Proposed;
+pub use read::StateView;
+pub use status::{GroupStatus, Leadership, MemberStatus, RaftRole};
+
+pub(crate) use inner::Inner;

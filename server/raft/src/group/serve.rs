@@ -1,0 +1,43 @@
+use std::{future::Future, sync::Arc};
+
+use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use super::Inner;
+use crate::{
+    error::ServeError,
+    network::{MAX_MESSAGE_BYTES, PeerService, PeerVerify},
+};
+
+pub(super) fn service(
+    inner: &Arc<Inner>,
+    verify: Option<PeerVerify>,
+) -> ManagerPeerServer<PeerService> {
+    ManagerPeerServer::new(PeerService::new(inner.clone(), verify))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+}
+
+pub(super) async fn serve(
+    inner: &Arc<Inner>,
+    listener: TcpListener,
+    verify: Option<PeerVerify>,
+    until: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let mut server = Server::builder().tcp_nodelay(true);
+    if let Some(tls) = &inner.tls {
+        server = server
+            .tls_config(tls.server())
+            .map_err(|error| ServeError::Tls(error.to_string()))?;
+    }
+    let served = server
+        .add_service(service(inner, verify))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    tokio::select! {
+        // Dropped and not drained: append streams last as long as the peer does.
+        () = until => Ok(()),
+        served = served => served.map_err(|error| ServeError::Transport(error.to_string())),
+    }
+}

@@ -1,0 +1,53 @@
+use std::{sync::Weak, time::Instant};
+
+use openraft::async_runtime::WatchReceiver;
+
+use super::{Inner, open::SnapshotSettings};
+
+/// Has Raft write a snapshot after so many bytes of log or after so long, on every manager by itself.
+pub(super) async fn run(inner: Weak<Inner>, settings: SnapshotSettings) {
+    let mut look = tokio::time::interval(settings.look_every);
+    let mut last = Mark::default();
+    loop {
+        look.tick().await;
+        let Some(inner) = inner.upgrade() else { return };
+        let Ok(summary) = inner.log.summary().await else {
+            return;
+        };
+        let (applied, snapshot, purged) = {
+            let metrics = inner.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            (metrics.last_applied, metrics.snapshot, metrics.purged)
+        };
+        let Some(since) = last.at else {
+            last = Mark {
+                at: Some(Instant::now()),
+                bytes: summary.end_offset,
+            };
+            // A log that was cut beyond the newest file has nothing to give to a follower that is behind.
+            if purged > snapshot && inner.raft.trigger().snapshot().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let written = summary.end_offset.saturating_sub(last.bytes);
+        let due = written >= settings.every_bytes || since.elapsed() >= settings.every;
+        if !due || applied <= snapshot {
+            continue;
+        }
+        if inner.raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+        last = Mark {
+            at: Some(Instant::now()),
+            bytes: summary.end_offset,
+        };
+    }
+}
+
+/// Where the log stood at the last snapshot.
+#[derive(Default)]
+struct Mark {
+    at: Option<Instant>,
+    bytes: u64,
+}

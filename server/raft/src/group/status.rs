@@ -1,0 +1,172 @@
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use openraft::{Instant as _, ServerState, async_runtime::WatchReceiver};
+use uuid::Uuid;
+
+use super::Inner;
+use crate::types::{ManagerNode, MemberId};
+
+/// Heartbeats that a member may miss before it counts as not reachable.
+const MISSED: u32 = 3;
+
+/// Who leads, as this manager knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    pub leader: Option<Uuid>,
+    pub term: u64,
+    pub is_me: bool,
+}
+
+/// What a manager is in the group at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaftRole {
+    Leader,
+    Follower,
+    Candidate,
+    /// Receives the log, has no vote. Also a manager that is in no group yet.
+    Learner,
+    Stopped,
+}
+
+/// The group as this manager sees it.
+#[derive(Clone, Debug)]
+pub struct GroupStatus {
+    pub leader: Option<Uuid>,
+    pub term: u64,
+    pub role: RaftRole,
+    pub last_log_index: Option<u64>,
+    pub committed: Option<u64>,
+    pub applied: Option<u64>,
+    /// The last entry in the newest snapshot file.
+    pub snapshot: Option<u64>,
+    /// Everything up to here is gone from the log.
+    pub purged: Option<u64>,
+    pub members: Vec<MemberStatus>,
+}
+
+/// One manager of the group.
+#[derive(Clone, Debug)]
+pub struct MemberStatus {
+    pub id: Uuid,
+    pub node: ManagerNode,
+    pub voter: bool,
+    /// How far its log is known to agree; the leader alone knows.
+    pub matched: Option<u64>,
+    /// It answered one of the last heartbeats; the leader alone knows.
+    pub reachable: Option<bool>,
+}
+
+impl Inner {
+    pub(super) fn status(&self) -> GroupStatus {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let leads = metrics.state == ServerState::Leader;
+        let patience = Duration::from_millis(self.timers.heartbeat_ms) * MISSED;
+        let membership = metrics.membership_config.membership();
+        let voters: Vec<MemberId> = membership.voter_ids().collect();
+        let member = |(id, member): (&MemberId, &crate::types::Member)| {
+            let me = *id == metrics.id;
+            let replicated = metrics.replication.as_ref().and_then(|it| it.get(id));
+            let acked = metrics.heartbeat.as_ref().and_then(|it| it.get(id));
+            let reachable = acked
+                .copied()
+                .flatten()
+                .is_some_and(|at| at.elapsed() <= patience);
+            MemberStatus {
+                id: id.0,
+                node: member.node.clone(),
+                voter: voters.contains(id),
+                matched: match (leads, me) {
+                    (true, true) => metrics.last_log_index,
+                    (true, false) => replicated.copied().flatten().map(|it| it.index),
+                    (false, _) => None,
+                },
+                reachable: leads.then_some(me || reachable),
+            }
+        };
+        GroupStatus {
+            leader: metrics.current_leader.map(|it| it.0),
+            term: metrics.current_term,
+            role: role(metrics.state),
+            last_log_index: metrics.last_log_index,
+            committed: metrics.local_committed.map(|it| it.index),
+            applied: metrics.last_applied.map(|it| it.index),
+            snapshot: metrics.snapshot.map(|it| it.index),
+            purged: metrics.purged.map(|it| it.index),
+            members: membership.nodes().map(member).collect(),
+        }
+    }
+
+    pub(super) fn leadership_now(&self) -> Leadership {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        Leadership {
+            leader: metrics.current_leader.map(|it| it.0),
+            term: metrics.vote.leader_id.term,
+            is_me: metrics.state == ServerState::Leader,
+        }
+    }
+}
+
+fn role(state: ServerState) -> RaftRole {
+    match state {
+        ServerState::Leader => RaftRole::Leader,
+        ServerState::Follower => RaftRole::Follower,
+        ServerState::Candidate => RaftRole::Candidate,
+        ServerState::Learner => RaftRole::Learner,
+        ServerState::Shutdown => RaftRole::Stopped,
+    }
+}
+
+/// Follows Raft's metrics for as long as the group is open.
+pub(super) async fn watch_leadership(inner: Weak<Inner>) {
+    let Some(mut metrics) = inner.upgrade().map(|inner| inner.raft.server_metrics()) else {
+        return;
+    };
+    loop {
+        let Some(inner) = inner.upgrade() else { return };
+        let now = inner.leadership_now();
+        inner.leadership.send_if_modified(|known| {
+            let changed = *known != now;
+            *known = now;
+            changed
+        });
+        drop(inner);
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Notes why Raft has died, when it dies by itself.
+pub(super) async fn watch_health(inner: Weak<Inner>) {
+    let Some(mut metrics) = inner.upgrade().map(|inner| inner.raft.metrics()) else {
+        return;
+    };
+    loop {
+        let running = metrics.borrow_watched().running_state.clone();
+        if let Err(error) = running {
+            let stopped = matches!(error, openraft::errors::Fatal::Stopped);
+            if let Some(inner) = inner.upgrade()
+                && !stopped
+            {
+                note_fault(&inner, error.to_string());
+            }
+            return;
+        }
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+pub(super) fn note_fault(inner: &Arc<Inner>, reason: String) {
+    inner.fault.send_if_modified(|known| {
+        let first = known.is_none();
+        known.get_or_insert(reason);
+        first
+    });
+}

@@ -1,0 +1,22 @@
+//! The managers' Raft group: log, state machine, snapshots and network under one handle, [`GroupHandle`].
+//!
+//! The only crate that names openraft. It knows nothing about HTTP and nothing about nodes: commands go in through
+//! [`GroupHandle::propose`], frozen states come out of [`GroupHandle::linearizable`] and [`GroupHandle::stale`].
+
+mod codec;
+mod error;
+mod group;
+mod network;
+mod store;
+mod timers;
+mod types;
+
+pub use error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError};
+pub use group::{
+    GroupConfig, GroupHandle, GroupStatus, Leadership, MemberStatus, Proposed, RaftRole,
+    SnapshotSettings, StateView,
+};
+pub use krakend_storage::{Identity, SyncFault};
+pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};
+pub use timers::Timers;
+pub use types::ManagerNode;

@@ -1,0 +1,205 @@
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use krakend_proto::manager::Handshake;
+use krakend_storage::{Identity, IdentityError};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::PROTOCOL;
+use crate::{
+    store::Shared,
+    types::{ManagerNode, Member, MemberId},
+};
+
+/// Who this manager is, and whom it talks to.
+#[derive(Debug)]
+pub(crate) struct Local {
+    data_dir: PathBuf,
+    node: ManagerNode,
+    identity: Mutex<Identity>,
+    shared: Arc<Shared>,
+    started: Instant,
+    /// When the leader was last heard, in milliseconds since the start plus one. 0: never.
+    heard: AtomicU64,
+}
+
+impl Local {
+    pub(crate) fn new(
+        data_dir: PathBuf,
+        node: ManagerNode,
+        identity: Identity,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            data_dir,
+            node,
+            identity: Mutex::new(identity),
+            shared,
+            started: Instant::now(),
+            heard: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Identity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.lock().clone()
+    }
+
+    pub(crate) fn id(&self) -> MemberId {
+        MemberId(self.lock().manager_id)
+    }
+
+    pub(crate) fn node(&self) -> &ManagerNode {
+        &self.node
+    }
+
+    pub(crate) fn member(&self) -> Member {
+        Member {
+            node: self.node.clone(),
+            store_id: self.lock().store_id,
+        }
+    }
+
+    /// Changes the identity. Durable on return; on failure nothing has changed. Blocks for an fsync.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Identity)) -> Result<(), IdentityError> {
+        let mut identity = self.lock();
+        let mut changed = identity.clone();
+        change(&mut changed);
+        if changed != *identity {
+            changed.save(&self.data_dir)?;
+            *identity = changed;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn heard_leader(&self) {
+        let now = self.started.elapsed().as_millis() as u64;
+        self.heard.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since the leader was heard, or since the start when it never was.
+    pub(crate) fn silence_ms(&self) -> u64 {
+        let now = self.started.elapsed().as_millis() as u64 + 1;
+        now.saturating_sub(self.heard.load(Ordering::Relaxed).max(1))
+    }
+
+    /// What is sent along to prove who speaks. `to` is left out while it is not known.
+    pub(crate) fn handshake(&self, to: Option<(MemberId, Uuid)>) -> Handshake {
+        let identity = self.lock();
+        let bytes = |id: Uuid| bytes::Bytes::copy_from_slice(id.as_bytes());
+        Handshake {
+            protocol: PROTOCOL,
+            group_id: identity.group_id.map(bytes).unwrap_or_default(),
+            from_id: bytes(identity.manager_id),
+            from_store: bytes(identity.store_id),
+            to_id: to.map(|(id, _)| bytes(id.0)).unwrap_or_default(),
+            to_store: to.map(|(_, store)| bytes(store)).unwrap_or_default(),
+        }
+    }
+
+    /// Refuses, by name, whoever means another manager, another disk or another group.
+    pub(crate) fn verify(&self, handshake: Option<&Handshake>) -> Result<MemberId, Status> {
+        let handshake = handshake.ok_or_else(|| refused("the handshake is missing".into()))?;
+        self.verify_protocol(handshake)?;
+        let group = id_of("group", &handshake.group_id)?;
+        let from = id_of("caller", &handshake.from_id)?
+            .ok_or_else(|| refused("the caller does not say who it is".into()))?;
+        let from_store = id_of("caller's store", &handshake.from_store)?;
+        self.verify_target(handshake)?;
+        self.verify_group(group)?;
+        self.verify_store(from, from_store)?;
+        Ok(MemberId(from))
+    }
+
+    /// For calls that come before there is a group.
+    pub(crate) fn verify_stranger(&self, handshake: Option<&Handshake>) -> Result<(), Status> {
+        let handshake = handshake.ok_or_else(|| refused("the handshake is missing".into()))?;
+        self.verify_protocol(handshake)
+    }
+
+    fn verify_protocol(&self, handshake: &Handshake) -> Result<(), Status> {
+        if handshake.protocol == PROTOCOL {
+            return Ok(());
+        }
+        Err(refused(format!(
+            "the caller speaks protocol {}, this manager {PROTOCOL}: run versions that fit together",
+            handshake.protocol
+        )))
+    }
+
+    fn verify_target(&self, handshake: &Handshake) -> Result<(), Status> {
+        let (id, store) = {
+            let identity = self.lock();
+            (identity.manager_id, identity.store_id)
+        };
+        if let Some(meant) = id_of("target", &handshake.to_id)?
+            && meant != id
+        {
+            return Err(refused(format!(
+                "this is manager {id}, the caller means {meant}: correct the address"
+            )));
+        }
+        if let Some(meant) = id_of("target's store", &handshake.to_store)?
+            && meant != store
+        {
+            return Err(refused(format!(
+                "the data directory of manager {id} is another than when it joined: a wiped manager needs a new id"
+            )));
+        }
+        Ok(())
+    }
+
+    fn verify_group(&self, theirs: Option<Uuid>) -> Result<(), Status> {
+        let theirs = theirs.ok_or_else(|| refused("the caller belongs to no group yet".into()))?;
+        let identity = self.identity();
+        match (identity.group_id, identity.grant) {
+            (Some(ours), _) if ours == theirs => Ok(()),
+            (Some(ours), _) => Err(refused(format!(
+                "this manager belongs to group {ours}, the caller to group {theirs}"
+            ))),
+            // The promise is kept: whoever speaks for the promised group has initialised it.
+            (None, Some(grant)) if grant.group_id == theirs => self
+                .change(|identity| {
+                    identity.group_id = Some(theirs);
+                    identity.grant = None;
+                })
+                .map_err(|error| Status::internal(error.to_string())),
+            (None, _) => Err(refused(format!(
+                "this manager has not joined group {theirs}"
+            ))),
+        }
+    }
+
+    fn verify_store(&self, from: Uuid, store: Option<Uuid>) -> Result<(), Status> {
+        let current = self.shared.read();
+        match current.membership.get_node(&MemberId(from)) {
+            Some(member) if Some(member.store_id) != store => Err(refused(format!(
+                "manager {from} is known with another data directory: a wiped manager needs a new id, so remove `identity.json` from its data directory"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn refused(reason: String) -> Status {
+    Status::failed_precondition(reason)
+}
+
+fn id_of(what: &str, bytes: &[u8]) -> Result<Option<Uuid>, Status> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Uuid::from_slice(bytes)
+        .map(Some)
+        .map_err(|_| Status::invalid_argument(format!("the {what} id has {} bytes", bytes.len())))
+}

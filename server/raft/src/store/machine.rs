@@ -1,0 +1,156 @@
+use std::{io, sync::Arc};
+
+use futures::{Stream, StreamExt};
+use krakend_domain::{ClusterState, LogEntry};
+use krakend_storage::{SnapshotFile, SnapshotFiles, SnapshotReader};
+use openraft::{
+    EntryPayload, OptionalSend,
+    storage::{EntryResponder, RaftStateMachine},
+};
+
+use super::{
+    Shared, WriteBehind,
+    shared::{Current, Unwritten},
+    snapshot::SnapshotBuilder,
+};
+use crate::{
+    codec,
+    types::{Answer, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
+};
+
+/// Applies entries to the state in memory, and answers from there; the disk follows behind.
+#[derive(Debug)]
+pub(crate) struct StateMachine {
+    shared: Arc<Shared>,
+    behind: Arc<WriteBehind>,
+    files: SnapshotFiles,
+}
+
+impl StateMachine {
+    pub(crate) fn new(shared: Arc<Shared>, behind: Arc<WriteBehind>, files: SnapshotFiles) -> Self {
+        Self {
+            shared,
+            behind,
+            files,
+        }
+    }
+
+    fn apply_entry(&self, entry: Entry) -> io::Result<Answer> {
+        let index = entry.log_id.index;
+        let command = match &entry.payload {
+            EntryPayload::Normal(payload) => Some(codec::decode::<LogEntry>(&payload.0)?),
+            EntryPayload::Blank | EntryPayload::Membership(_) => None,
+        };
+        let mut current = self.shared.write();
+        current.last_applied = Some(entry.log_id);
+        current.unwritten.any = true;
+        if let EntryPayload::Membership(membership) = entry.payload {
+            current.membership = StoredMembership::new(Some(entry.log_id), membership);
+        }
+        let Some(command) = command else {
+            return Ok(Answer::None);
+        };
+        let outcome = current.state.apply(index, &command);
+        current.unwritten.keys.extend(outcome.changed);
+        drop(current);
+        self.shared.publish_events(index, outcome.events);
+        Ok(Answer::Command(outcome.result))
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        let current = self.shared.read();
+        Ok((current.last_applied, current.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let index = entry.log_id.index;
+            let answer = self.apply_entry(entry)?;
+            self.shared.publish_applied(index);
+            if let Some(responder) = responder {
+                responder.send(answer);
+            }
+        }
+        self.behind.wake();
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder::new(self.shared.read().clone(), self.files.clone())
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotFile,
+    ) -> Result<(), io::Error> {
+        let read = tokio::task::spawn_blocking(move || read_state(&snapshot));
+        let (found, state) = read.await.map_err(io::Error::other)??;
+        if found != *meta {
+            return Err(io::Error::other(format!(
+                "the snapshot file holds {found}, not {meta}"
+            )));
+        }
+        *self.shared.write() = Current {
+            state,
+            last_applied: meta.last_log_id,
+            membership: meta.last_membership.clone(),
+            unwritten: Unwritten {
+                everything: true,
+                any: true,
+                ..Unwritten::default()
+            },
+        };
+        self.shared
+            .publish_applied(meta.last_log_id.map_or(0, |it| it.index));
+        self.behind.wake();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        let files = self.files.clone();
+        let newest = move || -> io::Result<Option<Snapshot>> {
+            let Some(file) = files.newest()? else {
+                return Ok(None);
+            };
+            let reader = SnapshotReader::open(&file.path)?;
+            let meta = codec::decode(reader.meta())?;
+            Ok(Some(Snapshot {
+                meta,
+                snapshot: file,
+            }))
+        };
+        tokio::task::spawn_blocking(newest)
+            .await
+            .map_err(io::Error::other)?
+    }
+}
+
+/// Reads a whole snapshot; nothing of it counts before its last checksum is verified.
+fn read_state(file: &SnapshotFile) -> io::Result<(SnapshotMeta, ClusterState)> {
+    let mut reader = SnapshotReader::open(&file.path)?;
+    let meta = codec::decode(reader.meta())?;
+    let mut failure = None;
+    let records = std::iter::from_fn(|| match reader.next()? {
+        Ok(record) => Some(record),
+        Err(error) => {
+            failure = Some(error);
+            None
+        }
+    });
+    let state = ClusterState::from_records(records);
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    let state = state.map_err(io::Error::other)?;
+    Ok((meta, state))
+}

@@ -1,0 +1,59 @@
+use std::{sync::Arc, time::Duration};
+
+use openraft::{Config, SnapshotPolicy};
+
+use crate::error::OpenError;
+
+/// Timers of the group. All members must use the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// How often the leader says that it is there, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// A follower that hears nothing for a random time between these starts an election.
+    pub election_min_ms: u64,
+    pub election_max_ms: u64,
+}
+
+impl Timers {
+    /// One site. An election waits ten missed heartbeats at most: on two busy cores a heartbeat and its fsync are
+    /// late by some hundred milliseconds, and shorter timers would depose leaders that are alive.
+    pub fn lan() -> Self {
+        Self {
+            heartbeat_ms: 100,
+            election_min_ms: 500,
+            election_max_ms: 1000,
+        }
+    }
+
+    /// The longest time an election waits before it starts.
+    pub fn election_max(&self) -> Duration {
+        Duration::from_millis(self.election_max_ms)
+    }
+
+    pub(crate) fn config(&self, keep_entries: u64) -> Result<Arc<Config>, OpenError> {
+        let config = Config {
+            cluster_name: "krakend".into(),
+            heartbeat_interval: self.heartbeat_ms,
+            election_timeout_min: self.election_min_ms,
+            election_timeout_max: self.election_max_ms,
+            install_snapshot_timeout: 10 * 60 * 1000,
+            // Bounded by bytes in the log reader; this only bounds the number of tiny entries.
+            max_payload_entries: 4096,
+            // We trigger by bytes and age, not by number of entries.
+            snapshot_policy: SnapshotPolicy::Never,
+            max_in_snapshot_log_to_keep: keep_entries,
+            purge_batch_size: 1024.min(keep_entries.max(1)),
+            broadcast_submitted_on_append: Some(true),
+            enable_pre_vote: Some(true),
+            quorum_loss_probe_interval: Some(1000),
+            // The core replicates before its own fsync: a leader that came back in its old term could give one
+            // (term, index) to two entries, and followers compare nothing else.
+            enable_leader_restore: Some(false),
+            ..Config::default()
+        };
+        let config = config
+            .validate()
+            .map_err(|error| OpenError::Timers(error.to_string()))?;
+        Ok(Arc::new(config))
+    }
+}
