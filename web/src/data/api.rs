@@ -1,0 +1,130 @@
+//! Requests to the manager that served the page.
+
+use krakend_api::{PROBLEM_CONTENT_TYPE, Problem};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Headers, RequestCache, RequestCredentials, RequestInit, Response};
+
+/// Why a request gave no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// 401: the session is over or was never there.
+    SignedOut(String),
+    /// The manager answered something else.
+    Answered { status: u16, detail: String },
+    /// No answer.
+    Silent,
+    /// An answer that is not what the API promises.
+    Unreadable,
+}
+
+impl Failure {
+    /// One line for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::SignedOut(detail) if detail.is_empty() => "The session is over.".to_owned(),
+            Self::SignedOut(detail) => detail.clone(),
+            Self::Answered { status, detail } => format!("The manager answered {status}. {detail}"),
+            Self::Silent => "The manager does not answer.".to_owned(),
+            Self::Unreadable => "The manager's answer could not be read.".to_owned(),
+        }
+    }
+}
+
+/// Reads a resource.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
+    let response = send("GET", path, None).await?;
+    read(response).await
+}
+
+/// Sends a body and reads the answer.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn post<T: DeserializeOwned>(path: &str, body: &str) -> Result<T, Failure> {
+    let response = send("POST", path, Some(body)).await?;
+    read(response).await
+}
+
+/// Deletes a resource; the answer has no body.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn delete(path: &str) -> Result<(), Failure> {
+    send("DELETE", path, None).await.map(|_| ())
+}
+
+/// What the sign-in page may know without a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reachable {
+    /// From the header `X-Cluster-Leader`; absent when the manager does not say.
+    pub has_leader: Option<bool>,
+}
+
+/// Asks whether the manager answers at all.
+///
+/// # Errors
+/// Only when it does not.
+pub async fn reachable() -> Result<Reachable, Failure> {
+    let response = fetch("GET", "/v1/session", None).await?;
+    let header = response.headers().get("x-cluster-leader").ok().flatten();
+    Ok(Reachable {
+        has_leader: header.map(|leader| !leader.is_empty() && leader != "none"),
+    })
+}
+
+async fn send(method: &str, path: &str, body: Option<&str>) -> Result<Response, Failure> {
+    let response = fetch(method, path, body).await?;
+    if response.ok() {
+        return Ok(response);
+    }
+    let detail = problem(&response).await.map(|p| p.detail).unwrap_or_default();
+    Err(match response.status() {
+        401 => Failure::SignedOut(detail),
+        status => Failure::Answered { status, detail },
+    })
+}
+
+async fn fetch(method: &str, path: &str, body: Option<&str>) -> Result<Response, Failure> {
+    let window = web_sys::window().ok_or(Failure::Silent)?;
+    let headers = Headers::new().map_err(|_| Failure::Silent)?;
+    // A page of another site cannot set this header without the manager's leave.
+    let set = |name, value| headers.set(name, value).map_err(|_| Failure::Silent);
+    set("X-Requested-With", "krakend-dashboard")?;
+    set("Accept", "application/json")?;
+    let init = RequestInit::new();
+    init.set_method(method);
+    init.set_credentials(RequestCredentials::SameOrigin);
+    init.set_cache(RequestCache::NoStore);
+    if let Some(body) = body {
+        set("Content-Type", "application/json")?;
+        init.set_body(&JsValue::from_str(body));
+    }
+    init.set_headers(&headers);
+    let answer = JsFuture::from(window.fetch_with_str_and_init(path, &init)).await;
+    answer.map_err(|_| Failure::Silent)?.dyn_into().map_err(|_| Failure::Silent)
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
+    let text = text(&response).await?;
+    serde_json::from_str(&text).map_err(|_| Failure::Unreadable)
+}
+
+async fn problem(response: &Response) -> Option<Problem> {
+    let kind = response.headers().get("content-type").ok().flatten()?;
+    if !kind.starts_with(PROBLEM_CONTENT_TYPE) {
+        return None;
+    }
+    serde_json::from_str(&text(response).await.ok()?).ok()
+}
+
+async fn text(response: &Response) -> Result<String, Failure> {
+    let promise = response.text().map_err(|_| Failure::Silent)?;
+    let value = JsFuture::from(promise).await.map_err(|_| Failure::Silent)?;
+    value.as_string().ok_or(Failure::Unreadable)
+}

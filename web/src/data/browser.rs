@@ -1,0 +1,86 @@
+//! The little that the page needs from the browser: clock, zone, storage, clipboard.
+
+use crate::pure::clock::Zone;
+use wasm_bindgen::JsValue;
+
+/// The browser's clock, Unix milliseconds.
+#[must_use]
+pub fn now_ms() -> i64 {
+    js_sys::Date::now() as i64
+}
+
+/// The reader's zone now.
+#[must_use]
+pub fn zone() -> Zone {
+    Zone {
+        offset_min: -(js_sys::Date::new_0().get_timezone_offset() as i64),
+    }
+}
+
+/// Short name of the reader's zone, such as `CET` or `UTC`.
+#[must_use]
+pub fn zone_name() -> String {
+    let options = js_sys::Object::new();
+    let set = js_sys::Reflect::set(
+        &options,
+        &JsValue::from_str("timeZoneName"),
+        &JsValue::from_str("short"),
+    );
+    let text: String = js_sys::Date::new_0()
+        .to_locale_date_string("en-GB", &options)
+        .into();
+    // `21/11/2026, CET`: the name follows the date.
+    match (set, text.rsplit(' ').next()) {
+        (Ok(true), Some(name)) if name.contains(|c: char| c.is_ascii_alphabetic()) => name.to_owned(),
+        _ => "local time".to_owned(),
+    }
+}
+
+/// `host:port` of the manager that served the page.
+#[must_use]
+pub fn host() -> String {
+    web_sys::window()
+        .and_then(|w| w.location().host().ok())
+        .unwrap_or_default()
+}
+
+/// A remembered choice.
+#[must_use]
+pub fn recall(key: &str) -> Option<String> {
+    storage()?.get_item(key).ok().flatten()
+}
+
+/// Remembers a choice. Where storage is off, the choice holds until the page is left.
+pub fn remember(key: &str, value: &str) {
+    if let Some(storage) = storage() {
+        storage.set_item(key, value).unwrap_or_default();
+    }
+}
+
+fn storage() -> Option<web_sys::Storage> {
+    web_sys::window()?.local_storage().ok().flatten()
+}
+
+/// Puts text on the clipboard.
+pub fn copy(text: &str) {
+    if let Some(window) = web_sys::window() {
+        // The promise is not awaited: a refusal changes nothing that could be shown better than the text itself.
+        drop(window.navigator().clipboard().write_text(text));
+    }
+}
+
+/// True when the system asks for a dark page.
+#[must_use]
+pub fn system_is_dark() -> bool {
+    web_sys::window()
+        .and_then(|w| w.match_media("(prefers-color-scheme: dark)").ok().flatten())
+        .is_some_and(|query| query.matches())
+}
+
+/// Sets or clears the theme that overrides the system's.
+pub fn set_theme(theme: &str) {
+    let root = web_sys::window().and_then(|w| w.document()).and_then(|d| d.document_element());
+    if let Some(root) = root {
+        root.set_attribute("data-theme", theme).unwrap_or_default();
+    }
+}

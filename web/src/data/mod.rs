@@ -1,0 +1,6 @@
+//! What comes from the managers: requests, the event stream, and the signals that the page reads.
+
+pub mod api;
+pub mod browser;
+pub mod store;
+pub mod stream;
