@@ -45,7 +45,8 @@ impl Timers {
             purge_batch_size: 1024.min(keep_entries.max(1)),
             broadcast_submitted_on_append: Some(true),
             enable_pre_vote: Some(true),
-            quorum_loss_probe_interval: Some(1000),
+            // The shortest that openraft accepts: a leader's lease and an election on top of each other.
+            quorum_loss_probe_interval: Some((2 * self.election_max_ms).max(1000)),
             // The core replicates before its own fsync: a leader that came back in its old term could give one
             // (term, index) to two entries, and followers compare nothing else.
             enable_leader_restore: Some(false),

@@ -204,6 +204,11 @@ impl LogThread {
             }
             Command::SaveCommitted { committed } => self.save_committed(committed),
             Command::TruncateAfter { keep, done } => {
+                let last = self.log.log_state().last().copied();
+                if last.map(LogPosition::from) <= keep {
+                    let _ = done.send(Ok(()));
+                    return None;
+                }
                 let from = keep.map_or(0, |keep| keep.index + 1);
                 self.write("to truncate", done, |log| log.truncate(from));
             }
