@@ -83,7 +83,10 @@ async fn send(method: &str, path: &str, body: Option<&str>) -> Result<Response, 
     if response.ok() {
         return Ok(response);
     }
-    let detail = problem(&response).await.map(|p| p.detail).unwrap_or_default();
+    let detail = problem(&response)
+        .await
+        .map(|p| p.detail)
+        .unwrap_or_default();
     Err(match response.status() {
         401 => Failure::SignedOut(detail),
         status => Failure::Answered { status, detail },
@@ -107,7 +110,10 @@ async fn fetch(method: &str, path: &str, body: Option<&str>) -> Result<Response,
     }
     init.set_headers(&headers);
     let answer = JsFuture::from(window.fetch_with_str_and_init(path, &init)).await;
-    answer.map_err(|_| Failure::Silent)?.dyn_into().map_err(|_| Failure::Silent)
+    answer
+        .map_err(|_| Failure::Silent)?
+        .dyn_into()
+        .map_err(|_| Failure::Silent)
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {

@@ -31,7 +31,9 @@ pub fn zone_name() -> String {
         .into();
     // `21/11/2026, CET`: the name follows the date.
     match (set, text.rsplit(' ').next()) {
-        (Ok(true), Some(name)) if name.contains(|c: char| c.is_ascii_alphabetic()) => name.to_owned(),
+        (Ok(true), Some(name)) if name.contains(|c: char| c.is_ascii_alphabetic()) => {
+            name.to_owned()
+        }
         _ => "local time".to_owned(),
     }
 }
@@ -79,7 +81,9 @@ pub fn system_is_dark() -> bool {
 
 /// Sets or clears the theme that overrides the system's.
 pub fn set_theme(theme: &str) {
-    let root = web_sys::window().and_then(|w| w.document()).and_then(|d| d.document_element());
+    let root = web_sys::window()
+        .and_then(|w| w.document())
+        .and_then(|d| d.document_element());
     if let Some(root) = root {
         root.set_attribute("data-theme", theme).unwrap_or_default();
     }

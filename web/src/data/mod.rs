@@ -2,5 +2,6 @@
 
 pub mod api;
 pub mod browser;
+mod model;
 pub mod store;
 pub mod stream;

@@ -1,16 +1,16 @@
 //! The signals that the page reads, and how they are filled.
 
 use krakend_api::{
-    Event, EventList, Fleet, FleetList, GroupStatus, License, Manager, ManagerList, Node, NodeList, RolloutProgress, Session,
-    Statistics, VersionList,
+    Event, EventList, Fleet, FleetList, GroupStatus, License, Manager, ManagerList, Node, NodeList,
+    Session, Statistics, VersionList,
 };
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 use super::api::{self, Failure};
+pub use super::model::{Connection, Login, Newest, Remote};
 use super::{browser, stream};
 use crate::pure::clock::{self, Zone};
 use crate::pure::event;
@@ -21,48 +21,6 @@ use crate::pure::series::Now;
 const EVENTS_KEPT: usize = 60;
 /// Changes that come together are fetched together.
 const GATHER: Duration = Duration::from_millis(250);
-
-/// Who is signed in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Login {
-    /// Not asked yet.
-    Unknown,
-    Out,
-    In(Session),
-}
-
-/// The state of the event stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connection {
-    Connecting,
-    Live,
-    /// Since when nothing was heard, on the manager's clock.
-    Reconnecting { heard_ms: i64 },
-}
-
-/// A value from the manager, and why its newest reading failed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Remote<T> {
-    pub value: Option<T>,
-    pub failure: Option<String>,
-}
-
-impl<T> Default for Remote<T> {
-    fn default() -> Self {
-        Self { value: None, failure: None }
-    }
-}
-
-/// The newest version without its document.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Newest {
-    pub number: u64,
-    pub digest: String,
-    pub author: String,
-    pub message: String,
-    pub published_at: String,
-    pub rollout: RolloutProgress,
-}
 
 /// Everything on the page. Copies share the signals.
 #[derive(Clone, Copy)]
@@ -181,7 +139,10 @@ impl Store {
         if silent_ms > 6_000 {
             self.lost();
         }
-        if matches!(self.connection.get_untracked(), Connection::Reconnecting { .. }) {
+        if matches!(
+            self.connection.get_untracked(),
+            Connection::Reconnecting { .. }
+        ) {
             if count.is_multiple_of(2) {
                 self.read_status();
             }
@@ -204,7 +165,10 @@ impl Store {
 
     /// The stream broke or fell silent.
     pub fn lost(self) {
-        if matches!(self.connection.get_untracked(), Connection::Reconnecting { .. }) {
+        if matches!(
+            self.connection.get_untracked(),
+            Connection::Reconnecting { .. }
+        ) {
             return;
         }
         let heard_ms = self.heard_ms.get_untracked() + self.skew_ms.get_untracked();
@@ -233,10 +197,14 @@ impl Store {
         }
         let changed = self.status.with_untracked(|old| {
             old.value.as_ref().is_some_and(|old| {
-                (&old.leader_id, old.reachable_voters, old.voters) != (&status.leader_id, status.reachable_voters, status.voters)
+                (&old.leader_id, old.reachable_voters, old.voters)
+                    != (&status.leader_id, status.reachable_voters, status.voters)
             })
         });
-        self.status.set(Remote { value: Some(status), failure: None });
+        self.status.set(Remote {
+            value: Some(status),
+            failure: None,
+        });
         if changed {
             self.refresh_soon();
         }
@@ -248,7 +216,8 @@ impl Store {
             self.read_statistics();
             return;
         }
-        self.events.update(|list| event::push(list.value.get_or_insert_default(), event, EVENTS_KEPT));
+        self.events
+            .update(|list| event::push(list.value.get_or_insert_default(), event, EVENTS_KEPT));
         self.refresh_soon();
     }
 
@@ -260,7 +229,10 @@ impl Store {
 
     fn take_nodes(self, mut nodes: Vec<Node>) {
         rollout::sort_trouble_first(&mut nodes);
-        self.nodes.set(Remote { value: Some(nodes), failure: None });
+        self.nodes.set(Remote {
+            value: Some(nodes),
+            failure: None,
+        });
     }
 
     /// Reads everything that events change, a moment from now.
@@ -281,12 +253,28 @@ impl Store {
     /// Reads everything that events change.
     pub fn refresh(self) {
         self.read_status();
-        self.read(self.managers, "/v1/managers?consistency=stale", |list: ManagerList| list.managers);
-        self.read(self.license, "/v1/license?consistency=stale", |license: License| license);
-        self.read(self.fleet, "/v1/fleets?consistency=stale", |list: FleetList| {
-            let default = list.fleets.iter().position(|f| f.name == "default").unwrap_or(0);
-            list.fleets.into_iter().nth(default)
-        });
+        self.read(
+            self.managers,
+            "/v1/managers?consistency=stale",
+            |list: ManagerList| list.managers,
+        );
+        self.read(
+            self.license,
+            "/v1/license?consistency=stale",
+            |license: License| license,
+        );
+        self.read(
+            self.fleet,
+            "/v1/fleets?consistency=stale",
+            |list: FleetList| {
+                let default = list
+                    .fleets
+                    .iter()
+                    .position(|f| f.name == "default")
+                    .unwrap_or(0);
+                list.fleets.into_iter().nth(default)
+            },
+        );
         spawn_local(async move {
             match api::get::<NodeList>("/v1/nodes?consistency=stale").await {
                 Ok(list) => self.take_nodes(list.nodes),
@@ -295,7 +283,10 @@ impl Store {
         });
         spawn_local(async move {
             match newest().await {
-                Ok(value) => self.newest.set(Remote { value: Some(value), failure: None }),
+                Ok(value) => self.newest.set(Remote {
+                    value: Some(value),
+                    failure: None,
+                }),
                 Err(failure) => self.failed(self.newest, &failure),
             }
         });
@@ -317,16 +308,35 @@ impl Store {
         spawn_local(async move {
             match api::get::<Statistics>(&path).await {
                 Ok(statistics) => {
+                    self.suit_range(&statistics);
                     self.now.set(Now {
                         requests_per_s: statistics.now_requests_per_s,
                         errors_per_s: statistics.now_errors_per_s,
                         latency: statistics.now_latency,
                     });
-                    self.statistics.set(Remote { value: Some(statistics), failure: None });
+                    self.statistics.set(Remote {
+                        value: Some(statistics),
+                        failure: None,
+                    });
                 }
                 Err(failure) => self.failed(self.statistics, &failure),
             }
         });
+    }
+
+    /// A group that has just begun is shown closely, unless the reader chose a range.
+    fn suit_range(self, statistics: &Statistics) {
+        let first = statistics
+            .points
+            .first()
+            .and_then(|p| clock::parse(&p.start));
+        let young = first.is_none_or(|first| self.now_ms() - first < 600_000);
+        if young
+            && self.statistics.with_untracked(|s| s.value.is_none())
+            && browser::recall("range_s").is_none()
+        {
+            self.range_s.set(600);
+        }
     }
 
     fn read_events(self) {
@@ -344,7 +354,10 @@ impl Store {
     {
         spawn_local(async move {
             match api::get::<W>(path).await {
-                Ok(answer) => into.set(Remote { value: Some(take(answer)), failure: None }),
+                Ok(answer) => into.set(Remote {
+                    value: Some(take(answer)),
+                    failure: None,
+                }),
                 Err(failure) => self.failed(into, &failure),
             }
         });
@@ -363,11 +376,15 @@ impl Store {
 }
 
 async fn newest() -> Result<Option<Newest>, Failure> {
-    let list: VersionList = api::get("/v1/fleets/default/versions?consistency=stale&limit=1").await?;
+    let list: VersionList =
+        api::get("/v1/fleets/default/versions?consistency=stale&limit=1").await?;
     match list.versions.first() {
         None => Ok(None),
         Some(first) => {
-            let path = format!("/v1/fleets/default/versions/{}?consistency=stale", first.number);
+            let path = format!(
+                "/v1/fleets/default/versions/{}?consistency=stale",
+                first.number
+            );
             api::get(&path).await.map(Some)
         }
     }

@@ -44,15 +44,23 @@ pub fn open(store: Store) {
         store.lost();
         return;
     };
-    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| handle(store, &message));
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+        handle(store, &message)
+    });
     let on_error = Closure::<dyn FnMut(web_sys::Event)>::new(move |_: web_sys::Event| store.lost());
     let listener = on_message.as_ref().unchecked_ref();
     for kind in STREAM_KINDS.iter().chain(&["heartbeat", "live"]) {
-        source.add_event_listener_with_callback(kind, listener).unwrap_or_default();
+        source
+            .add_event_listener_with_callback(kind, listener)
+            .unwrap_or_default();
     }
     source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
     OPEN.with_borrow_mut(|open| {
-        *open = Some(Open { source, _on_message: on_message, _on_error: on_error });
+        *open = Some(Open {
+            source,
+            _on_message: on_message,
+            _on_error: on_error,
+        });
     });
 }
 
@@ -66,7 +74,10 @@ pub fn close() {
 
 /// True when the browser has given up on the stream, or none was opened.
 pub fn is_closed() -> bool {
-    OPEN.with_borrow(|open| open.as_ref().is_none_or(|open| open.source.ready_state() == EventSource::CLOSED))
+    OPEN.with_borrow(|open| {
+        open.as_ref()
+            .is_none_or(|open| open.source.ready_state() == EventSource::CLOSED)
+    })
 }
 
 fn handle(store: Store, message: &MessageEvent) {

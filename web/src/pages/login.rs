@@ -48,7 +48,10 @@ fn LoginForm(store: Store) -> impl IntoView {
     });
     let submit = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
-        let token = field.get_untracked().map(|f| f.value().trim().to_owned()).unwrap_or_default();
+        let token = field
+            .get_untracked()
+            .map(|f| f.value().trim().to_owned())
+            .unwrap_or_default();
         if token.is_empty() {
             wrong.set(Some("Paste the token first.".to_owned()));
             return;
@@ -91,7 +94,10 @@ async fn sign_in(token: String) -> Result<Session, Failure> {
 
 fn explain(failure: &Failure) -> String {
     match failure {
-        Failure::SignedOut(_) => "This token is not known here, or it was revoked. Take the whole line from the file.".to_owned(),
+        Failure::SignedOut(_) => {
+            "This token is not known here, or it was revoked. Take the whole line from the file."
+                .to_owned()
+        }
         other => other.text(),
     }
 }
@@ -126,7 +132,11 @@ fn LoginFoot() -> impl IntoView {
 fn Contours() -> impl IntoView {
     let rings = (0..26)
         .map(|step| {
-            let class = if step % 5 == 4 { "contour strong" } else { "contour" };
+            let class = if step % 5 == 4 {
+                "contour strong"
+            } else {
+                "contour"
+            };
             view! { <path class=class d=contours::ring(step, 37.0) /> }
         })
         .collect_view();

@@ -1,6 +1,8 @@
 //! What wants an operator, worst first.
 
-use krakend_api::{GroupStatus, License, LicenseState, Manager, ManagerRole, Node, NodeState, RolloutProgress};
+use krakend_api::{
+    GroupStatus, License, LicenseState, Manager, ManagerRole, Node, NodeState, RolloutProgress,
+};
 
 use super::clock::{self, Zone};
 use super::event::Mark;
@@ -62,10 +64,17 @@ fn managers(facts: &Facts<'_>, out: &mut Vec<Item>) {
         out.push(Item {
             mark: Mark::ManagerUnreachable,
             title: "No leader".to_owned(),
-            detail: format!("{} of {} managers answer", status.reachable_voters, status.voters),
+            detail: format!(
+                "{} of {} managers answer",
+                status.reachable_voters, status.voters
+            ),
         });
     }
-    for manager in facts.managers.iter().filter(|m| m.role == ManagerRole::Unreachable) {
+    for manager in facts
+        .managers
+        .iter()
+        .filter(|m| m.role == ManagerRole::Unreachable)
+    {
         out.push(Item {
             mark: Mark::ManagerUnreachable,
             title: "Manager unreachable".to_owned(),
@@ -97,7 +106,11 @@ fn nodes(facts: &Facts<'_>, out: &mut Vec<Item>) {
             mark,
             title,
             detail: match since {
-                Some(at) => format!("{}, {}", node.name, format::duration_short(facts.now_ms - at)),
+                Some(at) => format!(
+                    "{}, {}",
+                    node.name,
+                    format::duration_short(facts.now_ms - at)
+                ),
                 None => node.name.clone(),
             },
         });
@@ -106,9 +119,10 @@ fn nodes(facts: &Facts<'_>, out: &mut Vec<Item>) {
 
 fn licence(facts: &Facts<'_>, license: &License, out: &mut Vec<Item>) {
     let day = |text: &Option<String>| {
-        text.as_deref()
-            .and_then(clock::parse)
-            .map_or_else(|| format::NO_DATA.to_owned(), |at| facts.zone.day(at, facts.now_ms))
+        text.as_deref().and_then(clock::parse).map_or_else(
+            || format::NO_DATA.to_owned(),
+            |at| facts.zone.day(at, facts.now_ms),
+        )
     };
     let (title, detail) = match license.state {
         LicenseState::Valid => ("", String::new()),
@@ -128,7 +142,11 @@ fn licence(facts: &Facts<'_>, license: &License, out: &mut Vec<Item>) {
         LicenseState::Free => ("Licence over", "the free limits hold".to_owned()),
     };
     if !title.is_empty() {
-        out.push(Item { mark: Mark::Expiring, title: title.to_owned(), detail });
+        out.push(Item {
+            mark: Mark::Expiring,
+            title: title.to_owned(),
+            detail,
+        });
     }
     if license.over_by > 0 {
         out.push(Item {

@@ -114,7 +114,7 @@ impl Chart {
         let right = (width - if has_labels { 40.0 } else { 2.0 }).max(left + 1.0);
         let y = Axis {
             min: y_values.first().copied().unwrap_or(0.0),
-            max: y_values.last().copied().unwrap_or(1.0),
+            max: self.y_max(&y_values),
             from_px: bottom,
             to_px: top,
             logarithmic: self.logarithmic,
@@ -153,6 +153,23 @@ impl Chart {
         }
     }
 
+    /// A logarithmic axis ends a little above the data, not at the next power of ten.
+    fn y_max(&self, ticks: &[f64]) -> f64 {
+        let last = ticks.last().copied().unwrap_or(1.0);
+        if !self.logarithmic {
+            return last;
+        }
+        last.max(self.largest() * 1.25)
+    }
+
+    fn largest(&self) -> f64 {
+        let samples = self.series.iter().flat_map(|s| &s.samples);
+        samples
+            .filter_map(|s| s.value)
+            .filter(|v| v.is_finite())
+            .fold(0.0, f64::max)
+    }
+
     fn time_label(&self, at: i64) -> String {
         super::clock::Zone {
             offset_min: self.offset_min,
@@ -168,7 +185,7 @@ impl Chart {
                 .filter_map(|s| s.value)
                 .filter(|v| v.is_finite())
         };
-        let max = values().fold(0.0, f64::max);
+        let max = self.largest();
         if self.logarithmic {
             let min = values().filter(|v| *v > 0.0).fold(f64::MAX, f64::min);
             if max > 0.0 {
@@ -285,7 +302,9 @@ fn draw_series(series: &Series, x: &Axis, y: &Axis, bottom: f64) -> DrawnSeries 
 /// Keeps labels at the lines' ends 13 px apart, in the lines' order.
 fn spread_labels(series: &mut [DrawnSeries], top: f64, bottom: f64) {
     const APART: f64 = 13.0;
-    let mut order: Vec<usize> = (0..series.len()).filter(|i| series[*i].end.is_some()).collect();
+    let mut order: Vec<usize> = (0..series.len())
+        .filter(|i| series[*i].end.is_some())
+        .collect();
     let height = |s: &DrawnSeries| s.end.map_or(0.0, |e| e.1);
     // Percentiles are ordered; on equal heights the later series lies higher.
     order.sort_by(|a, b| {

@@ -18,10 +18,12 @@ pub fn ring(step: usize, spacing: f64) -> String {
     let points: Vec<(f64, f64)> = (0..POINTS)
         .map(|i| {
             let angle = i as f64 / POINTS as f64 * std::f64::consts::TAU;
-            let shape = WAVES.iter().fold(1.0, |sum, (frequency, phase, near, far)| {
-                let strength = near + (far - near) * outside;
-                sum + strength * (frequency * angle + phase + outside * 0.35).sin()
-            });
+            let shape = WAVES
+                .iter()
+                .fold(1.0, |sum, (frequency, phase, near, far)| {
+                    let strength = near + (far - near) * outside;
+                    sum + strength * (frequency * angle + phase + outside * 0.35).sin()
+                });
             (
                 radius * shape * 1.06 * angle.cos(),
                 radius * shape * angle.sin(),

@@ -135,7 +135,10 @@ mod tests {
 
     #[test]
     fn an_event_is_listed_once_and_the_newest_is_first() {
-        let mut list = vec![event(5, EventKind::NodeJoined), event(3, EventKind::NodeJoined)];
+        let mut list = vec![
+            event(5, EventKind::NodeJoined),
+            event(3, EventKind::NodeJoined),
+        ];
         push(&mut list, event(5, EventKind::NodeJoined), 10);
         push(&mut list, event(4, EventKind::NodeActive), 10);
         push(&mut list, event(9, EventKind::NodeDown), 3);

@@ -120,7 +120,11 @@ pub fn duration(ms: i64) -> String {
 /// The larger unit of [`duration`] alone, where room is short: `3 min`.
 #[must_use]
 pub fn duration_short(ms: i64) -> String {
-    duration(ms).split(' ').take(2).collect::<Vec<_>>().join(" ")
+    duration(ms)
+        .split(' ')
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Time that something took: `840 ms`, `1.2 s`, from a minute as [`duration`].

@@ -141,9 +141,17 @@ pub(crate) mod tests {
 
     #[test]
     fn a_rollout_that_some_refused_is_not_running() {
-        let progress = RolloutProgress { applied: 2, refused: 1, total: 3, ..Default::default() };
+        let progress = RolloutProgress {
+            applied: 2,
+            refused: 1,
+            total: 3,
+            ..Default::default()
+        };
         assert!(!is_running(&progress));
-        assert!(is_running(&RolloutProgress { total: 3, ..Default::default() }));
+        assert!(is_running(&RolloutProgress {
+            total: 3,
+            ..Default::default()
+        }));
         assert!(!is_running(&RolloutProgress::default()));
     }
 }

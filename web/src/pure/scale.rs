@@ -3,7 +3,11 @@
 /// Ticks from zero to the first round value at or above `max`, three to five of them.
 #[must_use]
 pub fn linear_ticks(max: f64) -> Vec<f64> {
-    let max = if max.is_finite() && max > 0.0 { max } else { 1.0 };
+    let max = if max.is_finite() && max > 0.0 {
+        max
+    } else {
+        1.0
+    };
     let raw = max / 3.0;
     let magnitude = 10f64.powf(raw.log10().floor());
     let step = [1.0, 2.0, 2.5, 4.0, 5.0, 10.0]
@@ -15,11 +19,11 @@ pub fn linear_ticks(max: f64) -> Vec<f64> {
     (0..=count).map(|i| i as f64 * step).collect()
 }
 
-/// Powers of ten that span `min` to `max`, at least two.
+/// Powers of ten from below `min` to the last one under `max`, at least two.
 #[must_use]
 pub fn log_ticks(min: f64, max: f64) -> Vec<f64> {
     let low = min.max(0.1).log10().floor() as i32;
-    let high = (max.max(0.1).log10().ceil() as i32).max(low + 1);
+    let high = (max.max(0.1).log10().floor() as i32).max(low + 1);
     (low..=high).map(|e| 10f64.powi(e)).collect()
 }
 
@@ -98,7 +102,10 @@ mod tests {
         for max in [0.003, 0.21, 1.0, 2.3, 7.0, 48.0, 600.0, 4_900.0, 123_456.0] {
             let ticks = linear_ticks(max);
             assert!((3..=5).contains(&ticks.len()), "{max}: {ticks:?}");
-            assert!(*ticks.last().expect("not empty") >= max * 0.999, "{max}: {ticks:?}");
+            assert!(
+                *ticks.last().expect("not empty") >= max * 0.999,
+                "{max}: {ticks:?}"
+            );
         }
         assert_eq!(linear_ticks(4_900.0), [0.0, 2000.0, 4000.0, 6000.0]);
     }
@@ -108,7 +115,8 @@ mod tests {
         assert!(linear_ticks(0.0).len() >= 2);
         assert!(linear_ticks(f64::NAN).len() >= 2);
         assert_eq!(log_ticks(5.0, 5.0), [1.0, 10.0]);
-        assert_eq!(log_ticks(24.0, 900.0), [10.0, 100.0, 1000.0]);
+        assert_eq!(log_ticks(24.0, 900.0), [10.0, 100.0]);
+        assert_eq!(log_ticks(24.0, 1_300.0), [10.0, 100.0, 1000.0]);
     }
 
     #[test]
@@ -130,10 +138,21 @@ mod tests {
 
     #[test]
     fn an_axis_holds_values_inside() {
-        let axis = Axis { min: 0.0, max: 10.0, from_px: 100.0, to_px: 0.0, logarithmic: false };
+        let axis = Axis {
+            min: 0.0,
+            max: 10.0,
+            from_px: 100.0,
+            to_px: 0.0,
+            logarithmic: false,
+        };
         assert!((axis.at(5.0) - 50.0).abs() < 1e-9);
         assert!((axis.at(50.0)).abs() < 1e-9);
-        let log = Axis { min: 1.0, max: 100.0, logarithmic: true, ..axis };
+        let log = Axis {
+            min: 1.0,
+            max: 100.0,
+            logarithmic: true,
+            ..axis
+        };
         assert!((log.at(10.0) - 50.0).abs() < 1e-9);
     }
 }

@@ -52,7 +52,10 @@ impl Input<'_> {
         );
         self.chart(
             false,
-            vec![series("s-all", "", true, all), series("s-4xx", "", false, failed)],
+            vec![
+                series("s-all", "", true, all),
+                series("s-4xx", "", false, failed),
+            ],
         )
     }
 
@@ -109,7 +112,11 @@ impl Input<'_> {
                 let to = from + i64::try_from(point.duration_ms).ok()?;
                 let settled = point.closed || to + LATE_MS <= self.now_ms;
                 let value = of_point(point).filter(|v| v.is_finite());
-                settled.then_some(Sample { from, to: to.min(self.now_ms), value })
+                settled.then_some(Sample {
+                    from,
+                    to: to.min(self.now_ms),
+                    value,
+                })
             })
             .collect();
         if let Some(value) = self.now.as_ref().and_then(of_now) {
@@ -121,14 +128,23 @@ impl Input<'_> {
                 .or_else(|| points.last().and_then(|p| clock::parse(&p.start)))
                 .unwrap_or(self.now_ms - 10_000)
                 .clamp(recent, self.now_ms);
-            out.push(Sample { from, to: self.now_ms, value: Some(value) });
+            out.push(Sample {
+                from,
+                to: self.now_ms,
+                value: Some(value),
+            });
         }
         out
     }
 }
 
 fn series(class: &'static str, label: &'static str, area: bool, samples: Vec<Sample>) -> Series {
-    Series { class, label, area, samples }
+    Series {
+        class,
+        label,
+        area,
+        samples,
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +157,11 @@ mod tests {
             start: start.to_owned(),
             duration_ms: 60_000,
             closed,
-            totals: Totals { requests: 600, status_5xx: 60, ..Default::default() },
+            totals: Totals {
+                requests: 600,
+                status_5xx: 60,
+                ..Default::default()
+            },
             requests_per_s: rate,
             error_ratio: Some(0.1),
             latency: Latency::default(),
@@ -184,7 +204,10 @@ mod tests {
             point("2026-11-17T13:01:00Z", true, 10.0),
             point("2026-11-17T13:02:00Z", false, 3.0),
         ]);
-        let now = Now { requests_per_s: Some(11.0), ..Default::default() };
+        let now = Now {
+            requests_per_s: Some(11.0),
+            ..Default::default()
+        };
         let values: Vec<_> = requests(&data, Some(now)).iter().map(|s| s.value).collect();
         assert_eq!(values, [Some(10.0), Some(11.0)]);
         let stale: Vec<_> = requests(&data, None).iter().map(|s| s.value).collect();
@@ -194,7 +217,10 @@ mod tests {
     #[test]
     fn the_live_figure_shows_before_the_first_window_closes() {
         let data = statistics(vec![point("2026-11-17T13:02:00Z", false, 3.0)]);
-        let now = Now { requests_per_s: Some(11.0), ..Default::default() };
+        let now = Now {
+            requests_per_s: Some(11.0),
+            ..Default::default()
+        };
         let samples = requests(&data, Some(now));
         assert_eq!(samples.len(), 1);
         assert_eq!(samples[0].to - samples[0].from, 30_000);
@@ -202,8 +228,20 @@ mod tests {
 
     #[test]
     fn without_requests_there_is_no_error_ratio() {
-        assert_eq!(Now { errors_per_s: Some(0.0), requests_per_s: Some(0.0), ..Default::default() }.error_ratio(), None);
-        let some = Now { errors_per_s: Some(1.0), requests_per_s: Some(4.0), ..Default::default() };
+        assert_eq!(
+            Now {
+                errors_per_s: Some(0.0),
+                requests_per_s: Some(0.0),
+                ..Default::default()
+            }
+            .error_ratio(),
+            None
+        );
+        let some = Now {
+            errors_per_s: Some(1.0),
+            requests_per_s: Some(4.0),
+            ..Default::default()
+        };
         assert_eq!(some.error_ratio(), Some(0.25));
     }
 }

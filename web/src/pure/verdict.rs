@@ -56,7 +56,11 @@ fn no_leader(facts: &Facts<'_>) -> Option<Verdict> {
         return None;
     }
     let needed = status.voters / 2 + 1;
-    let answer = if status.reachable_voters == 1 { "answers" } else { "answer" };
+    let answer = if status.reachable_voters == 1 {
+        "answers"
+    } else {
+        "answer"
+    };
     Some(Verdict {
         tone: Tone::Bad,
         mark: Mark::ManagerUnreachable,
@@ -75,36 +79,56 @@ fn no_leader(facts: &Facts<'_>) -> Option<Verdict> {
 }
 
 fn no_nodes(facts: &Facts<'_>) -> Option<Verdict> {
-    facts.nodes.iter().all(|n| n.state == NodeState::Removed).then(|| Verdict {
-        tone: Tone::Calm,
-        mark: Mark::Pending,
-        title: "No nodes yet. Nothing serves traffic.".to_owned(),
-        lines: vec![
-            "Start krakend-node on a machine and name one manager as its seed.".to_owned(),
-            "It finds the others by itself and shows up here in seconds.".to_owned(),
-        ],
-    })
+    facts
+        .nodes
+        .iter()
+        .all(|n| n.state == NodeState::Removed)
+        .then(|| Verdict {
+            tone: Tone::Calm,
+            mark: Mark::Pending,
+            title: "No nodes yet. Nothing serves traffic.".to_owned(),
+            lines: vec![
+                "Start krakend-node on a machine and name one manager as its seed.".to_owned(),
+                "It finds the others by itself and shows up here in seconds.".to_owned(),
+            ],
+        })
 }
 
 fn silent_nodes(facts: &Facts<'_>) -> Option<Verdict> {
     let of = |state| facts.nodes.iter().filter(move |n| n.state == state);
-    let (down, unreachable) = (of(NodeState::Down).count(), of(NodeState::Unreachable).count());
+    let (down, unreachable) = (
+        of(NodeState::Down).count(),
+        of(NodeState::Unreachable).count(),
+    );
     let active = of(NodeState::Active).count();
     let silent = u32::try_from(down + unreachable).unwrap_or(u32::MAX);
-    let first = of(NodeState::Unreachable).next().or_else(|| of(NodeState::Down).next())?;
-    let (verb, pronoun) = if silent == 1 { ("does", "Its seat is") } else { ("do", "Their seats are") };
+    let first = of(NodeState::Unreachable)
+        .next()
+        .or_else(|| of(NodeState::Down).next())?;
+    let (verb, pronoun) = if silent == 1 {
+        ("does", "Its seat is")
+    } else {
+        ("do", "Their seats are")
+    };
     let title = match (active, down > 0 && unreachable == 0) {
         (0, _) => "No node answers. Traffic is in danger.".to_owned(),
-        (_, true) => format!("{} {} down.", opening(facts), subject(silent, "node", "is", "are")),
+        (_, true) => format!(
+            "{} {} down.",
+            opening(facts),
+            subject(silent, "node", "is", "are")
+        ),
         (_, false) => format!(
             "{} {} {verb} not answer.",
             opening(facts),
             subject(silent, "node", "", "").trim_end()
         ),
     };
-    let names = listed(facts.nodes.iter().filter(|n| {
-        matches!(n.state, NodeState::Down | NodeState::Unreachable)
-    }));
+    let names = listed(
+        facts
+            .nodes
+            .iter()
+            .filter(|n| matches!(n.state, NodeState::Down | NodeState::Unreachable)),
+    );
     let since = clock::parse(&first.state_since)
         .map(|at| format::duration(facts.now_ms - at))
         .unwrap_or_else(|| "a while".to_owned());
@@ -123,24 +147,39 @@ fn silent_nodes(facts: &Facts<'_>) -> Option<Verdict> {
         ));
     }
     let others = match active {
-        0 => "The managers hear from no node. Look at the machines and the network first.".to_owned(),
+        0 => {
+            "The managers hear from no node. Look at the machines and the network first.".to_owned()
+        }
         1 => "The other node carries the traffic.".to_owned(),
         n => format!("The other {n} nodes carry the traffic."),
     };
     Some(Verdict {
-        tone: if active == 0 { Tone::Bad } else { Tone::Warning },
-        mark: if unreachable > 0 { Mark::Unreachable } else { Mark::Down },
+        tone: if active == 0 {
+            Tone::Bad
+        } else {
+            Tone::Warning
+        },
+        mark: if unreachable > 0 {
+            Mark::Unreachable
+        } else {
+            Mark::Down
+        },
         title,
         lines: vec![line, others],
     })
 }
 
 fn refused(facts: &Facts<'_>) -> Option<Verdict> {
-    let refusing: Vec<&Node> =
-        facts.nodes.iter().filter(|n| rollout::step(n) == Step::Refused).collect();
+    let refusing: Vec<&Node> = facts
+        .nodes
+        .iter()
+        .filter(|n| rollout::step(n) == Step::Refused)
+        .collect();
     let first = refusing.first()?;
     let count = u32::try_from(refusing.len()).unwrap_or(u32::MAX);
-    let version = first.desired_version.map_or_else(String::new, |v| format!(" v{v}"));
+    let version = first
+        .desired_version
+        .map_or_else(String::new, |v| format!(" v{v}"));
     Some(Verdict {
         tone: Tone::Bad,
         mark: Mark::Refused,
@@ -150,7 +189,11 @@ fn refused(facts: &Facts<'_>) -> Option<Verdict> {
             subject(count, "node", "", "").trim_end()
         ),
         lines: vec![
-            format!("{}: {}", first.name, first.refusal.as_deref().unwrap_or_default()),
+            format!(
+                "{}: {}",
+                first.name,
+                first.refusal.as_deref().unwrap_or_default()
+            ),
             "It goes on serving the version that it had.".to_owned(),
         ],
     })
@@ -169,7 +212,8 @@ fn missing_managers(facts: &Facts<'_>) -> Option<Verdict> {
         ),
         lines: vec![
             match status.can_lose {
-                0 => "No further manager may be lost, or nothing can be changed until it is back.".to_owned(),
+                0 => "No further manager may be lost, or nothing can be changed until it is back."
+                    .to_owned(),
                 n => format!("{} more can be lost.", format::count_word(n)),
             },
             "Nodes are not affected: they serve with or without managers.".to_owned(),
@@ -184,16 +228,23 @@ fn not_ready(facts: &Facts<'_>) -> Option<Verdict> {
             tone: Tone::Calm,
             mark: Mark::Pending,
             title: "Waiting for the first version. Nodes answer 503 until then.".to_owned(),
-            lines: vec!["Publish a KrakenD configuration; all nodes apply it within seconds.".to_owned()],
+            lines: vec![
+                "Publish a KrakenD configuration; all nodes apply it within seconds.".to_owned(),
+            ],
         });
     }
-    let waiting: Vec<&Node> =
-        active().filter(|n| n.ready == Some(false) && rollout::step(n) == Step::Applied).collect();
+    let waiting: Vec<&Node> = active()
+        .filter(|n| n.ready == Some(false) && rollout::step(n) == Step::Applied)
+        .collect();
     let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
     (count > 0).then(|| Verdict {
         tone: Tone::Warning,
         mark: Mark::Unreachable,
-        title: format!("{} {} not ready.", opening(facts), subject(count, "node", "is", "are")),
+        title: format!(
+            "{} {} not ready.",
+            opening(facts),
+            subject(count, "node", "is", "are")
+        ),
         lines: vec![format!(
             "{} answered its health check with not ready.",
             listed(waiting.iter().copied())
@@ -202,13 +253,24 @@ fn not_ready(facts: &Facts<'_>) -> Option<Verdict> {
 }
 
 fn all_well(facts: &Facts<'_>) -> Verdict {
-    let active = facts.nodes.iter().filter(|n| n.state == NodeState::Active).count();
-    let running = facts.newest.as_ref().filter(|(_, p)| rollout::is_running(p));
+    let active = facts
+        .nodes
+        .iter()
+        .filter(|n| n.state == NodeState::Active)
+        .count();
+    let running = facts
+        .newest
+        .as_ref()
+        .filter(|(_, p)| rollout::is_running(p));
     let title = match active {
         1 => format!("{} The only node answers.", opening(facts)),
         n => {
             let count = format::count_word(u32::try_from(n).unwrap_or(u32::MAX));
-            format!("{} All {} nodes answer.", opening(facts), count.to_lowercase())
+            format!(
+                "{} All {} nodes answer.",
+                opening(facts),
+                count.to_lowercase()
+            )
         }
     };
     let first = match (&facts.newest, running) {
@@ -222,11 +284,18 @@ fn all_well(facts: &Facts<'_>) -> Verdict {
     let second = match facts.status.can_lose {
         0 => "No manager may be lost, or nothing can be changed until it is back.".to_owned(),
         1 => "One manager can be lost without any effect on traffic or changes.".to_owned(),
-        n => format!("{} managers can be lost without any effect.", format::count_word(n)),
+        n => format!(
+            "{} managers can be lost without any effect.",
+            format::count_word(n)
+        ),
     };
     Verdict {
         tone: Tone::Good,
-        mark: if running.is_some() { Mark::Applying } else { Mark::Applied },
+        mark: if running.is_some() {
+            Mark::Applying
+        } else {
+            Mark::Applied
+        },
         title,
         lines: vec![first, second],
     }

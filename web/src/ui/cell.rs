@@ -4,7 +4,10 @@ use crate::data::store::Remote;
 use leptos::prelude::*;
 
 /// Shows a remote value: grey bars before it is there, a sentence when it could not be read, else the content.
-pub fn remote<T, V>(cell: RwSignal<Remote<T>>, content: impl Fn(&T) -> V + Send + 'static) -> impl IntoView
+pub fn remote<T, V>(
+    cell: RwSignal<Remote<T>>,
+    content: impl Fn(&T) -> V + Send + 'static,
+) -> impl IntoView
 where
     T: Send + Sync + 'static,
     V: IntoAny,

@@ -70,7 +70,9 @@ fn body(d: &Drawing) -> impl IntoView + use<> {
         view! { <rect class="hatch" x=*x y=top width=*width height=bottom - top fill="url(#hatch)" /> }
     });
     let lines = d.series.iter().map(|s| {
-        let end = s.end.map(|(label, y)| view! { <text class="axis" x=right + 6.0 y=y + 4.0>{label}</text> });
+        let end = s
+            .end
+            .map(|(label, y)| view! { <text class="axis" x=right + 6.0 y=y + 4.0>{label}</text> });
         view! {
             <path class=format!("area {}", s.class) d=s.area.clone() />
             <path class=format!("line {}", s.class) d=s.line.clone() />

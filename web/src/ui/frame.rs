@@ -11,7 +11,12 @@ use leptos::prelude::*;
 
 /// The frame with a page inside.
 #[component]
-pub fn Frame(store: Store, title: &'static str, actions: AnyView, children: Children) -> impl IntoView {
+pub fn Frame(
+    store: Store,
+    title: &'static str,
+    actions: AnyView,
+    children: Children,
+) -> impl IntoView {
     view! {
         <a class="skip" href="#sheet">"Skip to the content"</a>
         <div class="frame">
@@ -104,7 +109,8 @@ fn PersonButtons(store: Store) -> impl IntoView {
 #[component]
 pub fn ThemeButton() -> impl IntoView {
     let toggle = move |_| {
-        let dark = browser::recall("theme").map_or_else(browser::system_is_dark, |theme| theme == "dark");
+        let dark =
+            browser::recall("theme").map_or_else(browser::system_is_dark, |theme| theme == "dark");
         let theme = if dark { "light" } else { "dark" };
         browser::remember("theme", theme);
         browser::set_theme(theme);

@@ -15,22 +15,43 @@ pub fn MarkIcon(mark: Mark) -> impl IntoView {
     let parts: &[(&str, &str)] = match mark {
         Mark::Active => &[("m-fill", "M10.4 6a4.4 4.4 0 1 1-8.8 0 4.4 4.4 0 0 1 8.8 0z")],
         Mark::Unreachable => &[
-            ("m-fill", "M6.9 1.2 11.6 9.6c.4.7-.1 1.4-.8 1.4H1.2c-.7 0-1.2-.7-.8-1.4L5.1 1.2c.4-.7 1.4-.7 1.8 0z"),
+            (
+                "m-fill",
+                "M6.9 1.2 11.6 9.6c.4.7-.1 1.4-.8 1.4H1.2c-.7 0-1.2-.7-.8-1.4L5.1 1.2c.4-.7 1.4-.7 1.8 0z",
+            ),
             ("m-cut", "M6 4v3.2M6 8.6v.9"),
         ],
-        Mark::Down => &[("m-fill", "M2.4 1h7.2C10.4 1 11 1.6 11 2.4v7.2c0 .8-.6 1.4-1.4 1.4H2.4C1.6 11 1 10.4 1 9.6V2.4C1 1.6 1.6 1 2.4 1z"), ("m-cut", CROSS)],
+        Mark::Down => &[
+            (
+                "m-fill",
+                "M2.4 1h7.2C10.4 1 11 1.6 11 2.4v7.2c0 .8-.6 1.4-1.4 1.4H2.4C1.6 11 1 10.4 1 9.6V2.4C1 1.6 1.6 1 2.4 1z",
+            ),
+            ("m-cut", CROSS),
+        ],
         Mark::Removed => &[("m-line m-dash", RING)],
         Mark::Applied => &[("m-line m-bold", "m1.4 6.6 3 3 6.2-7")],
-        Mark::Applying => &[("m-track", RING), ("m-line m-turn", "M6 1.5A4.5 4.5 0 0 1 9.2 9.2")],
+        Mark::Applying => &[
+            ("m-track", RING),
+            ("m-line m-turn", "M6 1.5A4.5 4.5 0 0 1 9.2 9.2"),
+        ],
         Mark::Pending => &[("m-line", RING)],
-        Mark::Refused => &[("m-fill", "M3.7.6h4.6l3.1 3.1v4.6l-3.1 3.1H3.7L.6 8.3V3.7z"), ("m-cut m-bold", "M3.5 6h5")],
+        Mark::Refused => &[
+            ("m-fill", "M3.7.6h4.6l3.1 3.1v4.6l-3.1 3.1H3.7L.6 8.3V3.7z"),
+            ("m-cut m-bold", "M3.5 6h5"),
+        ],
         Mark::Published => &[("m-line m-bold", "M6 8.2V1.4M2.9 4.3 6 1.3l3.1 3M1.4 11h9.2")],
         Mark::Leader => &[("m-fill", HEXAGON)],
         Mark::Follower => &[("m-line", HEXAGON)],
         Mark::Learner => &[("m-line m-dash", HEXAGON)],
         Mark::ManagerUnreachable => &[("m-fill", HEXAGON), ("m-cut", CROSS)],
-        Mark::Live => &[("m-ring", RING), ("m-fill", "M8.4 6a2.4 2.4 0 1 1-4.8 0 2.4 2.4 0 0 1 4.8 0z")],
-        Mark::Reconnecting => &[("m-line m-bold", "M9.8 3.2A4.6 4.6 0 1 0 10.6 6.7M10.4.8v3h-3")],
+        Mark::Live => &[
+            ("m-ring", RING),
+            ("m-fill", "M8.4 6a2.4 2.4 0 1 1-4.8 0 2.4 2.4 0 0 1 4.8 0z"),
+        ],
+        Mark::Reconnecting => &[(
+            "m-line m-bold",
+            "M9.8 3.2A4.6 4.6 0 1 0 10.6 6.7M10.4.8v3h-3",
+        )],
         Mark::Expiring => &[("m-line", RING), ("m-line", "M6 3.6V6.2l1.6 1")],
         Mark::Dot => &[("m-fill", "M7.5 6a1.5 1.5 0 1 1-3 0 1.5 1.5 0 0 1 3 0z")],
     };

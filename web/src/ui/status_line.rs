@@ -12,7 +12,11 @@ use leptos::prelude::*;
 #[component]
 pub fn StatusLine(store: Store) -> impl IntoView {
     let stale = Memo::new(move |_| store.is_stale());
-    let no_leader = Memo::new(move |_| store.status.with(|s| s.value.as_ref().is_some_and(|s| s.leader_id.is_none())));
+    let no_leader = Memo::new(move |_| {
+        store
+            .status
+            .with(|s| s.value.as_ref().is_some_and(|s| s.leader_id.is_none()))
+    });
     let class = move || match (stale.get(), no_leader.get()) {
         (true, _) => "status-line reconnecting",
         (_, true) => "status-line no-leader",
@@ -39,7 +43,9 @@ fn connection(store: Store) -> impl IntoView {
         Connection::Connecting => "connecting",
     };
     let from = move || {
-        let name = store.status.with(|s| s.value.as_ref().map(|s| s.answered_by_name.clone()));
+        let name = store
+            .status
+            .with(|s| s.value.as_ref().map(|s| s.answered_by_name.clone()));
         match (store.connection.get(), name) {
             (Connection::Live, Some(name)) => format!("Live from {name}"),
             (Connection::Live, None) => "Live".to_owned(),
@@ -99,7 +105,11 @@ fn old(store: Store) -> impl IntoView {
         let Connection::Reconnecting { heard_ms } = store.connection.get() else {
             return None;
         };
-        let name = store.status.with(|s| s.value.as_ref().map_or_else(browser::host, |s| s.answered_by_name.clone()));
+        let name = store.status.with(|s| {
+            s.value
+                .as_ref()
+                .map_or_else(browser::host, |s| s.answered_by_name.clone())
+        });
         let at = store.zone().seconds(heard_ms);
         let age = move || format::duration(store.clock_ms.get() - heard_ms);
         Some(view! {

@@ -15,10 +15,12 @@ const WIDTH: f64 = 320.0;
 #[component]
 pub fn ConfigurationCell(store: Store) -> impl IntoView {
     let title = move || {
-        store.newest.with(|n| match n.value.as_ref().and_then(Option::as_ref) {
-            Some(n) if rollout::is_running(&n.rollout) => format!("Publishing v{}", n.number),
-            _ => "Configuration".to_owned(),
-        })
+        store
+            .newest
+            .with(|n| match n.value.as_ref().and_then(Option::as_ref) {
+                Some(n) if rollout::is_running(&n.rollout) => format!("Publishing v{}", n.number),
+                _ => "Configuration".to_owned(),
+            })
     };
     view! {
         <section class="cell" aria-labelledby="configuration-title">
@@ -33,8 +35,8 @@ pub fn ConfigurationCell(store: Store) -> impl IntoView {
 
 fn nothing() -> impl IntoView {
     view! {
-        <p class="text">"No version yet. Nodes answer 503 until one is published. Post a KrakenD configuration, version 3:"</p>
-        <Command text="curl -X POST -H 'If-None-Match: *' -d @krakend.json <manager>:9897/v1/fleets/default/versions" />
+        <p class="text">"No version yet. Nodes answer 503 until one is published. Send a KrakenD configuration to any manager:"</p>
+        <Command text="POST /v1/fleets/default/versions" />
     }
 }
 
@@ -43,9 +45,20 @@ fn version(store: Store, newest: &Newest) -> impl IntoView + use<> {
     let running = rollout::is_running(&progress);
     let published = clock::parse(&newest.published_at);
     let (number, unit) = if running {
-        (progress.applied.to_string(), format!("of {} applied", format::nodes(progress.total)))
+        (
+            progress.applied.to_string(),
+            format!("of {} applied", format::nodes(progress.total)),
+        )
     } else {
-        let on = if progress.total == 0 { "no node holds a seat".to_owned() } else { format!("on {} of {}", progress.applied, format::nodes(progress.total)) };
+        let on = if progress.total == 0 {
+            "no node holds a seat".to_owned()
+        } else {
+            format!(
+                "on {} of {}",
+                progress.applied,
+                format::nodes(progress.total)
+            )
+        };
         (format!("v{}", newest.number), on)
     };
     let took = progress.took_ms;
@@ -55,7 +68,11 @@ fn version(store: Store, newest: &Newest) -> impl IntoView + use<> {
         _ => String::new(),
     };
     let when = move || published.map(|at| store.zone().moment(at, store.clock_ms.get()));
-    let message = if newest.message.is_empty() { "no message".to_owned() } else { newest.message.clone() };
+    let message = if newest.message.is_empty() {
+        "no message".to_owned()
+    } else {
+        newest.message.clone()
+    };
     let digest = newest.digest.get(..12).unwrap_or(&newest.digest).to_owned();
     view! {
         <p class="leading">

@@ -24,7 +24,11 @@ fn list(store: Store, events: &[Event]) -> AnyView {
     if events.is_empty() {
         return view! { <p class="calm">"Nothing has happened yet."</p> }.into_any();
     }
-    let rows = events.iter().take(SHOWN).map(|e| row(store, e)).collect_view();
+    let rows = events
+        .iter()
+        .take(SHOWN)
+        .map(|e| row(store, e))
+        .collect_view();
     view! { <ul class="rows event-rows">{rows}</ul> }.into_any()
 }
 

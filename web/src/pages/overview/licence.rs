@@ -37,9 +37,18 @@ pub fn LicenceCell(store: Store) -> impl IntoView {
 
 fn body(store: Store, license: &License) -> impl IntoView + use<> {
     let (number, unit) = match (license.state, license.days_left) {
-        (LicenseState::Free, _) => (license.free_max_nodes.to_string(), "nodes without a licence".to_owned()),
-        (_, Some(days)) => (format::integer(days.unsigned_abs()), if days < 0 { "days over" } else { "days left" }.to_owned()),
-        (_, None) => (license.max_nodes.to_string(), "seats, no end date".to_owned()),
+        (LicenseState::Free, _) => (
+            license.free_max_nodes.to_string(),
+            "nodes without a licence".to_owned(),
+        ),
+        (_, Some(days)) => (
+            format::integer(days.unsigned_abs()),
+            if days < 0 { "days over" } else { "days left" }.to_owned(),
+        ),
+        (_, None) => (
+            license.max_nodes.to_string(),
+            "seats, no end date".to_owned(),
+        ),
     };
     let (mark, word, tone) = match license.state {
         LicenseState::Valid => (Mark::Applied, "valid", "tag ok"),
@@ -68,11 +77,22 @@ fn after(store: Store, license: &License) -> String {
         let at = text.as_deref().and_then(clock::parse)?;
         Some(store.zone().day(at, store.now_ms()))
     };
-    let free = format!("the free limits of {}", format::nodes(license.free_max_nodes));
-    match (license.state, day(&license.expires_at), day(&license.grace_ends_at)) {
+    let free = format!(
+        "the free limits of {}",
+        format::nodes(license.free_max_nodes)
+    );
+    match (
+        license.state,
+        day(&license.expires_at),
+        day(&license.grace_ends_at),
+    ) {
         (LicenseState::Free, ..) => "Traffic of seated nodes does not stop.".to_owned(),
-        (LicenseState::Grace, _, Some(end)) => format!("Grace ends on {end}, then {free}. Traffic does not stop."),
-        (_, Some(end), Some(grace)) => format!("After {end}: grace until {grace}, then {free}. Traffic does not stop."),
+        (LicenseState::Grace, _, Some(end)) => {
+            format!("Grace ends on {end}, then {free}. Traffic does not stop.")
+        }
+        (_, Some(end), Some(grace)) => {
+            format!("After {end}: grace until {grace}, then {free}. Traffic does not stop.")
+        }
         (_, Some(end), None) => format!("After {end}: {free}. Traffic does not stop."),
         _ => String::new(),
     }
@@ -81,7 +101,8 @@ fn after(store: Store, license: &License) -> String {
 fn seats(store: Store, license: &License, label: String) -> impl IntoView + use<> {
     let silent = store.nodes.with_untracked(|nodes| {
         let nodes = nodes.value.as_deref().unwrap_or_default();
-        let held = |n: &&krakend_api::Node| n.holds_seat && n.state != krakend_api::NodeState::Active;
+        let held =
+            |n: &&krakend_api::Node| n.holds_seat && n.state != krakend_api::NodeState::Active;
         u32::try_from(nodes.iter().filter(held).count()).unwrap_or(0)
     });
     let total = license.max_nodes.max(license.seats_used).max(1);

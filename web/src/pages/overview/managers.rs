@@ -13,7 +13,13 @@ const FAR_BEHIND: u64 = 100;
 /// All managers of the group.
 #[component]
 pub fn ManagersCell(store: Store) -> impl IntoView {
-    let term = move || store.status.with(|s| s.value.as_ref().map(|s| format!("term {}, epoch {}", s.term, s.epoch)));
+    let term = move || {
+        store.status.with(|s| {
+            s.value
+                .as_ref()
+                .map(|s| format!("term {}, epoch {}", s.term, s.epoch))
+        })
+    };
     view! {
         <section class="cell" aria-labelledby="managers-title">
             <div class="cell-head">
@@ -35,7 +41,10 @@ fn rows(managers: &[Manager]) -> impl IntoView + use<> {
 
 fn row(manager: &Manager) -> impl IntoView + use<> {
     let (icon, word) = mark::of_manager(manager.role);
-    let title = format!("{}, version {}", manager.http_address, manager.version);
+    let title = format!(
+        "managers {}, nodes {}, API {}, version {}",
+        manager.raft_address, manager.node_address, manager.http_address, manager.version
+    );
     let behind = match (manager.role, manager.behind) {
         (ManagerRole::Leader, _) => "leads".to_owned(),
         (_, Some(n)) => format::integer(n),

@@ -14,7 +14,12 @@ use crate::ui::chart::HatchPattern;
 use crate::ui::frame::Frame;
 use leptos::prelude::*;
 
-const RANGES: [(u32, &str); 4] = [(600, "10 min"), (3600, "1 h"), (21_600, "6 h"), (86_400, "24 h")];
+const RANGES: [(u32, &str); 4] = [
+    (600, "10 min"),
+    (3600, "1 h"),
+    (21_600, "6 h"),
+    (86_400, "24 h"),
+];
 
 /// The page.
 #[component]
@@ -37,10 +42,12 @@ pub fn Overview(store: Store) -> impl IntoView {
                     <nodes::NodesCell store />
                     <div class="stack">
                         <configuration::ConfigurationCell store />
-                        <managers::ManagersCell store />
                         <licence::LicenceCell store />
                     </div>
-                    <events::EventsCell store />
+                    <div class="stack">
+                        <managers::ManagersCell store />
+                        <events::EventsCell store />
+                    </div>
                 </div>
             </div>
         </Frame>

@@ -38,14 +38,28 @@ pub fn NodesCell(store: Store) -> impl IntoView {
 }
 
 fn summary(nodes: &[Node]) -> String {
-    let states = [NodeState::Active, NodeState::Unreachable, NodeState::Down, NodeState::Removed];
+    let states = [
+        NodeState::Active,
+        NodeState::Unreachable,
+        NodeState::Down,
+        NodeState::Removed,
+    ];
     let parts: Vec<String> = states
         .into_iter()
-        .map(|state| (nodes.iter().filter(|n| n.state == state).count(), mark::of_node(state).1))
+        .map(|state| {
+            (
+                nodes.iter().filter(|n| n.state == state).count(),
+                mark::of_node(state).1,
+            )
+        })
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    if parts.is_empty() { "none yet".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        "none yet".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 fn grid(store: Store, nodes: &[Node]) -> AnyView {
@@ -59,10 +73,20 @@ fn grid(store: Store, nodes: &[Node]) -> AnyView {
         .into_any();
     }
     let median = median(nodes);
-    let tiles = nodes.iter().take(SHOWN).map(|node| tile(store, node, median)).collect_view();
+    let tiles = nodes
+        .iter()
+        .take(SHOWN)
+        .map(|node| tile(store, node, median))
+        .collect_view();
     let more = nodes.len().saturating_sub(SHOWN);
+    // Few nodes get wide tiles: the cell is as tall as its neighbours anyway.
+    let class = match nodes.len() {
+        0..=4 => "grid-nodes few",
+        5..=8 => "grid-nodes some",
+        _ => "grid-nodes",
+    };
     view! {
-        <ul class="grid-nodes">{tiles}</ul>
+        <ul class=class>{tiles}</ul>
         {(more > 0).then(|| view! { <p class="calm">{format!("and {more} more")}</p> })}
     }
     .into_any()
@@ -83,10 +107,18 @@ fn tile(store: Store, node: &Node, median: Option<f64>) -> impl IntoView + use<>
         _ => "tile",
     };
     let state = state_word.to_owned();
-    let version = node.applied_version.map_or_else(String::new, |v| v.to_string());
-    let outlier = node.latency_p99_ms.zip(median).is_some_and(|(p99, median)| p99 > OUTLIER * median);
+    let version = node
+        .applied_version
+        .map_or_else(String::new, |v| v.to_string());
+    let outlier = node
+        .latency_p99_ms
+        .zip(median)
+        .is_some_and(|(p99, median)| p99 > OUTLIER * median);
     let spark = chart::sparkline(&node.recent_requests_per_s, 120.0, 18.0);
-    let title = format!("krakend_{}, {}, serves on {}", node.id, node.gateway_version, node.gateway_address);
+    let title = format!(
+        "krakend_{}, {}, serves on {}",
+        node.id, node.gateway_version, node.gateway_address
+    );
     let step_words = format!(" {}", step.word());
     view! {
         <li class=class data-testid="node" data-name=node.name.clone() data-state=state data-version=version title=title>
@@ -106,7 +138,10 @@ fn tile(store: Store, node: &Node, median: Option<f64>) -> impl IntoView + use<>
 }
 
 fn foot(store: Store, node: &Node, outlier: bool) -> AnyView {
-    let silent = matches!(node.state, NodeState::Unreachable | NodeState::Down | NodeState::Removed);
+    let silent = matches!(
+        node.state,
+        NodeState::Unreachable | NodeState::Down | NodeState::Removed
+    );
     if silent {
         let since = clock::parse(&node.state_since);
         let word = mark::of_node(node.state).1;

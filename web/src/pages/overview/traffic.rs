@@ -11,7 +11,11 @@ use leptos::prelude::*;
 
 /// A chart that follows the store.
 fn chart(store: Store, make: fn(&Input<'_>) -> Chart) -> Memo<Chart> {
-    let moments = Memo::new(move |_| store.events.with(|e| event::moments(e.value.as_deref().unwrap_or_default())));
+    let moments = Memo::new(move |_| {
+        store
+            .events
+            .with(|e| event::moments(e.value.as_deref().unwrap_or_default()))
+    });
     Memo::new(move |_| {
         store.statistics.with(|statistics| {
             moments.with(|moments| {
@@ -29,7 +33,13 @@ fn chart(store: Store, make: fn(&Input<'_>) -> Chart) -> Memo<Chart> {
 }
 
 /// The value under the cross-hair with its time, or what stands beside the number otherwise.
-fn beside(store: Store, chart: Memo<Chart>, series: usize, unit: &'static str, otherwise: impl Fn() -> String + Send + 'static) -> impl IntoView {
+fn beside(
+    store: Store,
+    chart: Memo<Chart>,
+    series: usize,
+    unit: &'static str,
+    otherwise: impl Fn() -> String + Send + 'static,
+) -> impl IntoView {
     move || {
         let Some(at) = store.hover.get() else {
             return otherwise();
@@ -41,13 +51,21 @@ fn beside(store: Store, chart: Memo<Chart>, series: usize, unit: &'static str, o
             (Some(v), "ms") => format::latency_text(Some(v)),
             (Some(v), unit) => format!("{} {unit}", format::rate(v)),
         };
-        format!("{value} at {}, {}", store.zone().minutes(at), clock::utc(at))
+        format!(
+            "{value} at {}, {}",
+            store.zone().minutes(at),
+            clock::utc(at)
+        )
     }
 }
 
 /// Text that needs a figure of this moment.
 fn old_or(store: Store, text: impl Fn() -> String) -> String {
-    if store.is_stale() { "not up to date".to_owned() } else { text() }
+    if store.is_stale() {
+        "not up to date".to_owned()
+    } else {
+        text()
+    }
 }
 
 /// Requests per second.
@@ -55,11 +73,20 @@ fn old_or(store: Store, text: impl Fn() -> String) -> String {
 pub fn RequestsCell(store: Store) -> impl IntoView {
     let chart = chart(store, |input| input.requests());
     let now = move || store.now.get().requests_per_s;
-    let sentence = Signal::derive(move || format!("Requests per second over time; now {}.", format::rate_text(now())));
+    let sentence = Signal::derive(move || {
+        format!(
+            "Requests per second over time; now {}.",
+            format::rate_text(now())
+        )
+    });
     let total = move || {
         old_or(store, || {
-            let total = store.statistics.with(|s| s.value.as_ref().map(|s| s.totals.requests));
-            total.map_or_else(String::new, |n| format!("{} in this range", format::integer(n)))
+            let total = store
+                .statistics
+                .with(|s| s.value.as_ref().map(|s| s.totals.requests));
+            total.map_or_else(String::new, |n| {
+                format!("{} in this range", format::integer(n))
+            })
         })
     };
     view! {
@@ -88,7 +115,8 @@ pub fn ErrorsCell(store: Store) -> impl IntoView {
     let chart = chart(store, |input| input.errors());
     let ratio = move || store.now.get().error_ratio();
     let text = move || ratio().map_or_else(|| format::NO_DATA.to_owned(), format::percent);
-    let sentence = Signal::derive(move || format!("Failed requests in per cent over time; now {}.", text()));
+    let sentence =
+        Signal::derive(move || format!("Failed requests in per cent over time; now {}.", text()));
     let rate = move || {
         old_or(store, || match store.now.get().errors_per_s {
             Some(0.0) => "none failed just now".to_owned(),
@@ -115,11 +143,18 @@ pub fn LatencyCell(store: Store) -> impl IntoView {
     let chart = chart(store, |input| input.latency());
     let p99 = move || store.now.get().latency.p99_ms;
     let number = move || p99().map_or_else(|| (format::NO_DATA.to_owned(), ""), format::latency);
-    let sentence = Signal::derive(move || format!("Latency percentiles over time; p99 now {}.", format::latency_text(p99())));
+    let sentence = Signal::derive(move || {
+        format!(
+            "Latency percentiles over time; p99 now {}.",
+            format::latency_text(p99())
+        )
+    });
     let median = move || {
         old_or(store, || {
             let p50 = store.now.get().latency.p50_ms;
-            p50.map_or_else(String::new, |_| format!("p50 {}", format::latency_text(p50)))
+            p50.map_or_else(String::new, |_| {
+                format!("p50 {}", format::latency_text(p50))
+            })
         })
     };
     view! {

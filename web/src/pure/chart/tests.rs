@@ -82,7 +82,10 @@ fn labels_at_the_ends_do_not_overlap() {
         .filter_map(|s| s.end.map(|e| e.1))
         .collect();
     heights.sort_by(f64::total_cmp);
-    assert!(heights.windows(2).all(|w| w[1] - w[0] >= 12.9), "{heights:?}");
+    assert!(
+        heights.windows(2).all(|w| w[1] - w[0] >= 12.9),
+        "{heights:?}"
+    );
 }
 
 #[test]

@@ -32,7 +32,14 @@ fn judge(status: &GroupStatus, nodes: &[Node]) -> Verdict {
         status,
         nodes,
         requests_per_s: Some(4_812.0),
-        newest: Some((1, RolloutProgress { applied: 3, total: 3, ..Default::default() })),
+        newest: Some((
+            1,
+            RolloutProgress {
+                applied: 3,
+                total: 3,
+                ..Default::default()
+            },
+        )),
         now_ms: clock::parse("2026-11-17T13:03:12Z").expect("valid"),
         zone: Zone { offset_min: 60 },
     })
@@ -76,7 +83,10 @@ fn a_lost_leader_comes_before_everything_else() {
     lost.leader_id = None;
     lost.reachable_voters = 1;
     let verdict = judge(&lost, &[node("a")]);
-    assert_eq!(verdict.title, "No leader. 1 of 3 managers answers, 2 are needed.");
+    assert_eq!(
+        verdict.title,
+        "No leader. 1 of 3 managers answers, 2 are needed."
+    );
     assert_eq!(verdict.tone, Tone::Bad);
 }
 
@@ -86,7 +96,10 @@ fn a_missing_manager_says_what_else_may_be_lost() {
     two.reachable_voters = 2;
     two.can_lose = 0;
     let verdict = judge(&two, &[node("a"), node("b")]);
-    assert_eq!(verdict.title, "Serving traffic. One manager does not answer.");
+    assert_eq!(
+        verdict.title,
+        "Serving traffic. One manager does not answer."
+    );
     assert!(verdict.lines[0].starts_with("No further manager may be lost"));
 }
 
@@ -112,5 +125,8 @@ fn nothing_is_called_serving_without_traffic() {
         zone: Zone::default(),
     });
     assert_eq!(verdict.title, "No traffic right now. All two nodes answer.");
-    assert_eq!(judge(&status(), &[]).title, "No nodes yet. Nothing serves traffic.");
+    assert_eq!(
+        judge(&status(), &[]).title,
+        "No nodes yet. Nothing serves traffic."
+    );
 }

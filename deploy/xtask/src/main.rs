@@ -1,0 +1,52 @@
+//! The tool behind `cargo xtask`.
+
+mod build;
+mod demo;
+mod krakend;
+mod run;
+mod setup;
+mod test;
+mod web;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Builds, runs and tests the cluster manager"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing, and build the reference KrakenD where there is Go
+    Setup,
+    /// Build the dashboard and the programs
+    Build,
+    /// Build the dashboard into web/dist
+    Web(web::WebArgs),
+    /// Build everything, start managers, nodes and traffic, and say what to try; with --once go through the scenario
+    Demo(demo::DemoArgs),
+    /// Run every test, the formatter's and the linter's included
+    Test,
+    /// Format all code
+    Fmt,
+    /// Run the linter; a warning is an error
+    Lint,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Task::Setup => setup::run(),
+        Task::Build => build::run(),
+        Task::Web(args) => web::run(&args),
+        Task::Demo(args) => demo::run(&args),
+        Task::Test => test::run(),
+        Task::Fmt => run::cargo(&["fmt", "--all"]),
+        Task::Lint => test::lint(),
+    }
+}
