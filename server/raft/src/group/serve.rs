@@ -2,13 +2,14 @@ use std::{future::Future, sync::Arc};
 
 use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::Inner;
 use crate::{
     error::ServeError,
-    network::{MAX_MESSAGE_BYTES, PeerService, PeerVerify},
+    network::{Closing, MAX_MESSAGE_BYTES, PeerService, PeerVerify},
 };
 
 pub(super) fn service(
@@ -32,11 +33,16 @@ pub(super) async fn serve(
             .tls_config(tls.server())
             .map_err(|error| ServeError::Tls(error.to_string()))?;
     }
+    let stop = CancellationToken::new();
+    let closing = stop.clone();
+    let incoming =
+        TcpListenerStream::new(listener).map(move |io| io.map(|io| Closing::new(io, &closing)));
     let served = server
         .add_service(service(inner, verify))
-        .serve_with_incoming(TcpListenerStream::new(listener));
+        .serve_with_incoming(incoming);
+    // Connections are cut and not drained: append streams last as long as the peer does.
+    let _cut = stop.drop_guard();
     tokio::select! {
-        // Dropped and not drained: append streams last as long as the peer does.
         () = until => Ok(()),
         served = served => served.map_err(|error| ServeError::Transport(error.to_string())),
     }

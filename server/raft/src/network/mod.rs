@@ -2,6 +2,7 @@
 
 mod channel;
 mod client;
+mod closing;
 mod factory;
 mod local;
 mod message;
@@ -12,6 +13,7 @@ pub use channel::PeerTls;
 pub use server::{PeerService, PeerVerify};
 
 pub(crate) use channel::Dialer;
+pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{

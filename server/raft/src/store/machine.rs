@@ -93,7 +93,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         meta: &SnapshotMeta,
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
-        let read = tokio::task::spawn_blocking(move || read_state(&snapshot));
+        let files = self.files.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            // The file comes first: the log may be purged as soon as this returns.
+            let file = files.adopt(&snapshot)?;
+            read_state(&file)
+        });
         let (found, state) = read.await.map_err(io::Error::other)??;
         if found != *meta {
             return Err(io::Error::other(format!(
