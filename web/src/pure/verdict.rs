@@ -140,6 +140,7 @@ fn silent_nodes(facts: &Facts<'_>) -> Option<Verdict> {
     };
     if let Some(at) = first.down_at.as_deref().and_then(clock::parse)
         && first.state == NodeState::Unreachable
+        && at > facts.now_ms
     {
         line.push_str(&format!(
             " Unless it answers, it counts as down at {}.",
