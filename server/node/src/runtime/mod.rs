@@ -10,7 +10,7 @@ mod contract;
 mod embedded;
 mod krakend;
 mod options;
-mod process;
+pub(crate) mod process;
 
 use std::sync::Arc;
 

@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    krakend_node::cli::main()
+}

@@ -1,0 +1,122 @@
+//! Settings: flag, then environment (`KRAKEND_NODE_<KEY>`), then file. Read in this one place.
+
+mod load;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
+
+use crate::log::LogFormat;
+
+pub use load::{DEFAULT_FILE, SettingsError};
+
+/// Which gateway to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayChoice {
+    /// A real KrakenD where there is one, else the embedded engine
+    Auto,
+    /// A real KrakenD
+    Krakend,
+    /// The engine inside this program
+    Embedded,
+}
+
+/// Settings as a file, the environment or flags give them; every key may be missing.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub struct Partial {
+    /// host:port of one or more managers; without it the node stands alone
+    #[arg(long, value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_many")]
+    pub seed: Option<Vec<String>>,
+    /// Directory of everything that must survive [default: /var/lib/krakend-node]
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// File with the join token [default: /etc/krakend/join-token]
+    #[arg(long)]
+    pub join_token_file: Option<PathBuf>,
+    /// Name for people [default: the host's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Address of gossip over UDP [default: 0.0.0.0:7000]
+    #[arg(long)]
+    pub gossip_listen: Option<SocketAddr>,
+    /// host:port under which others reach this node's gossip [default: this machine's address towards the managers]
+    #[arg(long)]
+    pub gossip_advertise: Option<String>,
+    /// Which gateway to run [default: auto]
+    #[arg(long)]
+    pub gateway: Option<GatewayChoice>,
+    /// The krakend program [default: the one on the PATH]
+    #[arg(long)]
+    pub krakend_bin: Option<PathBuf>,
+    /// The gateway's public address, whatever the configuration says [default: its `port`, or 8080]
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// krakend.json that is served until the fleet has a version
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Address of /livez, /readyz, /metrics and /v1/status [default: 127.0.0.1:7080]
+    #[arg(long)]
+    pub api_listen: Option<SocketAddr>,
+    /// Seconds of one statistics sample; must divide 60 [default: 10]
+    #[arg(long)]
+    pub sample_period_s: Option<u64>,
+    /// Seconds that open requests have when the node stops [default: 30]
+    #[arg(long)]
+    pub shutdown_grace_s: Option<u64>,
+    /// Longest pause between two attempts to join, in seconds [default: 5]
+    #[arg(long)]
+    pub retry_max_s: Option<u64>,
+    /// text or json [default: text]
+    #[arg(long)]
+    pub log_format: Option<LogFormat>,
+    /// error, warn, info, debug, or a list of target=level [default: info]
+    #[arg(long)]
+    pub log_level: Option<String>,
+}
+
+/// Settings that hold.
+#[derive(Clone)]
+pub struct Settings {
+    pub seeds: Vec<String>,
+    pub data_dir: PathBuf,
+    pub join_token_file: PathBuf,
+    /// From the environment; wins over the file.
+    pub join_token: Option<Zeroizing<String>>,
+    pub name: String,
+    pub gossip_listen: SocketAddr,
+    pub gossip_advertise: Option<String>,
+    pub gateway: GatewayChoice,
+    pub krakend_bin: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+    pub config: Option<PathBuf>,
+    pub api_listen: SocketAddr,
+    pub sample_period: Duration,
+    pub shutdown_grace: Duration,
+    pub retry_max: Duration,
+    pub log_format: LogFormat,
+    pub log_level: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    let given = Option::<OneOrMany>::deserialize(from)
+        .map_err(|_| serde::de::Error::custom("write `seed` as host:port or as a list of them"))?;
+    Ok(given.map(|given| match given {
+        OneOrMany::One(one) => one.split(',').map(|seed| seed.trim().to_owned()).collect(),
+        OneOrMany::Many(many) => many,
+    }))
+}

@@ -1,0 +1,108 @@
+use krakend_domain::{FleetName, NodeId};
+use krakend_gossip::{Key, KeyRing};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{Store, StoreError};
+use crate::disk;
+
+const NODE: &str = "node.json";
+const KEY: &str = "node.key";
+const GOSSIP_KEYS: &str = "gossip-keys.json";
+
+/// Who this node is: `node.json`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Identity {
+    pub format: u32,
+    /// Made at the first start of this directory: tells a copy from the original.
+    pub store_id: Uuid,
+    /// Present once a manager has certified the node.
+    pub enrolled: Option<Enrolled>,
+}
+
+/// What enrolment gave. The private key is a file of its own.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Enrolled {
+    pub node_id: NodeId,
+    pub fleet: FleetName,
+    /// The leaf, then the CA.
+    pub certificate_pem: String,
+    pub ca_pem: String,
+    /// Ed25519.
+    pub lease_verifying_key: [u8; 32],
+    /// host:port of 7000/tcp, as last heard.
+    pub managers: Vec<String>,
+}
+
+/// The gossip key ring as it lies on disk.
+#[derive(Serialize, Deserialize)]
+pub struct GossipKeys(Vec<[u8; 32]>);
+
+impl GossipKeys {
+    /// From the wire: 1 to 8 keys of 32 bytes.
+    pub fn from_wire(ring: &krakend_proto::node::KeyRing) -> Option<Self> {
+        let keys = ring
+            .keys
+            .iter()
+            .map(|key| <[u8; 32]>::try_from(key.as_ref()).ok());
+        let keys: Option<Vec<_>> = keys.collect();
+        keys.filter(|keys| (1..=KeyRing::MAX_KEYS).contains(&keys.len()))
+            .map(Self)
+    }
+
+    pub fn ring(&self) -> Option<KeyRing> {
+        KeyRing::new(self.0.iter().map(|key| Key::new(*key)).collect()).ok()
+    }
+}
+
+impl Drop for GossipKeys {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl Store {
+    /// Reads who this node is; a fresh directory gets its store id.
+    pub fn identity(&self) -> Result<Identity, StoreError> {
+        if let Some(identity) = self.read_json(NODE)? {
+            return Ok(identity);
+        }
+        let identity = Identity {
+            format: 1,
+            store_id: Uuid::new_v4(),
+            enrolled: None,
+        };
+        self.set_identity(&identity)?;
+        Ok(identity)
+    }
+
+    pub fn set_identity(&self, identity: &Identity) -> Result<(), StoreError> {
+        self.write_json(NODE, identity, disk::PLAIN)
+    }
+
+    /// The private key in PEM; `None` before the first enrolment.
+    pub fn private_key(&self) -> Result<Option<Zeroizing<String>>, StoreError> {
+        let path = self.path(KEY);
+        let Some(bytes) = disk::read(&path)? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(bytes).map_err(|_| StoreError::Malformed {
+            path: path.display().to_string(),
+            reason: "it is no PEM text".into(),
+        })?;
+        Ok(Some(text.into()))
+    }
+
+    pub fn set_private_key(&self, pem: &str) -> Result<(), StoreError> {
+        Ok(disk::write(&self.path(KEY), pem.as_bytes(), disk::SECRET)?)
+    }
+
+    pub fn gossip_keys(&self) -> Result<Option<GossipKeys>, StoreError> {
+        self.read_json(GOSSIP_KEYS)
+    }
+
+    pub fn set_gossip_keys(&self, keys: &GossipKeys) -> Result<(), StoreError> {
+        self.write_json(GOSSIP_KEYS, keys, disk::SECRET)
+    }
+}
