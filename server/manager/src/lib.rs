@@ -1,1 +1,12 @@
-//! krakend-cluster-manager
+//! `krakend-cluster-manager`: one manager of the group that keeps a fleet of KrakenD gateways.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod control;
+pub mod http;
+pub mod license;
+pub mod log;
+pub mod nodes;
+pub mod settings;
+pub mod trust;

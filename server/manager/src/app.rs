@@ -1,0 +1,267 @@
+//! Puts a manager together and runs it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use krakend_gossip::{Gossip, Key, KeyRing};
+use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, PeerTls, PeerVerify, Timers};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+
+use crate::{
+    clock, control, http,
+    license::LicenseKey,
+    nodes::{self, Sessions},
+    settings::Settings,
+    trust::{Authority, CertifiedRole, GroupSecret, LeaseSigner, SERVER_NAME, role_of},
+};
+
+/// What every part of a manager shares.
+pub struct Context_ {
+    pub settings: Settings,
+    pub secret: GroupSecret,
+    pub authority: Authority,
+    pub lease_signer: LeaseSigner,
+    pub license_key: LicenseKey,
+    pub group: GroupHandle,
+    pub sessions: Sessions,
+    pub gossip: Gossip,
+    pub node_address: String,
+    pub http_address: String,
+    pub raft_address: String,
+    pub stop: CancellationToken,
+}
+
+/// Shared by reference count.
+pub type App = Arc<Context_>;
+
+/// Settings that turned out wrong once they were used: the process ends with 78.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongSettings(pub String);
+
+struct Listeners {
+    http: TcpListener,
+    nodes: TcpListener,
+    managers: TcpListener,
+    gossip: UdpSocket,
+}
+
+/// Runs a manager until a signal ends it or something it cannot live without breaks.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let secret = read_secret(&settings)?;
+    let license_key = read_license_key(&settings, &secret)?;
+    let listeners = listen(&settings).await?;
+    let authority = Authority::derive(&secret).context("deriving the group's authority")?;
+    let node = manager_node(&settings);
+    let group = open_group(&settings, node, &authority).await?;
+    let stop = CancellationToken::new();
+    let managers = serve_managers(group.clone(), listeners.managers, stop.clone());
+    let gossip = start_gossip(&settings, &secret, &group, listeners.gossip).await?;
+    let app: App = Arc::new(Context_ {
+        node_address: settings.advertised(&settings.listen_nodes),
+        http_address: settings.advertised(&settings.listen_http),
+        raft_address: settings.advertised(&settings.listen_managers),
+        lease_signer: LeaseSigner::derive(&secret),
+        settings,
+        secret,
+        authority,
+        license_key,
+        group,
+        sessions: Sessions::default(),
+        gossip,
+        stop: stop.clone(),
+    });
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(managers);
+    tasks.spawn(nodes::serve(app.clone(), listeners.nodes));
+    tasks.spawn(http::serve(app.clone(), listeners.http));
+    tasks.spawn(control::run(app.clone()));
+    announce(&app);
+    let ended = wait(&app, &mut tasks).await;
+    shut_down(app, tasks).await;
+    ended
+}
+
+fn announce(app: &App) {
+    tracing::info!(
+        "manager {} ({}) listens: web and API http://{}, nodes {}, managers {}",
+        app.settings.name,
+        app.group.identity().manager_id,
+        app.settings.listen_http,
+        app.settings.listen_nodes,
+        app.settings.listen_managers
+    );
+    if !http::is_loopback(&app.settings.listen_http) {
+        tracing::warn!(
+            "the web interface and API on {} speak plain HTTP beyond this machine: tokens can be read on the way; put TLS in front or listen on loopback",
+            app.settings.listen_http
+        );
+    }
+}
+
+fn read_secret(settings: &Settings) -> anyhow::Result<GroupSecret> {
+    if let Ok(text) = std::env::var("KRAKEND_CM_SECRET") {
+        return GroupSecret::parse(&text, "the environment variable KRAKEND_CM_SECRET")
+            .map_err(|error| WrongSettings(error.to_string()).into());
+    }
+    std::fs::create_dir_all(&settings.data_dir)
+        .with_context(|| format!("making the data directory {}", settings.data_dir.display()))?;
+    let path = &settings.secret_file;
+    if !path.exists() && settings.bootstrap_expect == 1 && settings.peers.is_empty() {
+        tracing::info!("made a group secret in {}", path.display());
+        return Ok(GroupSecret::create(path)?);
+    }
+    GroupSecret::read(path).map_err(|error| WrongSettings(error.to_string()).into())
+}
+
+fn read_license_key(settings: &Settings, secret: &GroupSecret) -> anyhow::Result<LicenseKey> {
+    let Some(path) = &settings.license_key_file else {
+        return Ok(LicenseKey::of_group(secret));
+    };
+    let wrong =
+        |reason: String| WrongSettings(format!("license_key_file {}: {reason}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    Ok(LicenseKey::parse(&text).map_err(wrong)?)
+}
+
+async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
+    let tcp = |key: &'static str, address: String| async move {
+        TcpListener::bind(&address)
+            .await
+            .map_err(|error| WrongSettings(port_text(key, &address, &error)))
+    };
+    let gossip = UdpSocket::bind(&settings.listen_nodes)
+        .await
+        .map_err(|error| {
+            WrongSettings(port_text(
+                "listen_nodes (UDP)",
+                &settings.listen_nodes,
+                &error,
+            ))
+        })?;
+    Ok(Listeners {
+        http: tcp("listen_http", settings.listen_http.clone()).await?,
+        nodes: tcp("listen_nodes", settings.listen_nodes.clone()).await?,
+        managers: tcp("listen_managers", settings.listen_managers.clone()).await?,
+        gossip,
+    })
+}
+
+fn port_text(key: &str, address: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "{key} {address} is in use by another program: stop it (`ss -tulpn` names it), or set {key} to a free port"
+        ),
+        _ => format!("{key} {address} cannot be listened on: {error}"),
+    }
+}
+
+fn manager_node(settings: &Settings) -> ManagerNode {
+    ManagerNode {
+        name: settings.name.clone(),
+        raft_address: settings.advertised(&settings.listen_managers),
+        node_address: settings.advertised(&settings.listen_nodes),
+        http_address: settings.advertised(&settings.listen_http),
+    }
+}
+
+async fn open_group(
+    settings: &Settings,
+    manager: ManagerNode,
+    authority: &Authority,
+) -> anyhow::Result<GroupHandle> {
+    // The certificate's id only names the manager in its logs; what is checked is the role, and Raft's own handshake.
+    let leaf = authority.issue_manager(uuid::Uuid::new_v4())?;
+    let tls = PeerTls {
+        ca_pem: authority.certificate_pem(),
+        certificate_pem: leaf.chain_pem,
+        key_pem: leaf.key_pem.to_string(),
+        server_name: SERVER_NAME.into(),
+    };
+    let mut config = GroupConfig::new(settings.data_dir.clone(), manager);
+    config.timers = Timers::lan();
+    Ok(GroupHandle::open(config, Some(tls), clock::now_ms).await?)
+}
+
+fn tls(authority: &Authority, id: uuid::Uuid) -> anyhow::Result<ServerTlsConfig> {
+    let leaf = authority.issue_manager(id)?;
+    Ok(ServerTlsConfig::new()
+        .identity(Identity::from_pem(leaf.chain_pem, leaf.key_pem.as_bytes()))
+        .client_ca_root(Certificate::from_pem(authority.certificate_pem())))
+}
+
+/// Serves the port for the other managers until the manager stops. Only the role `manager` is let in.
+async fn serve_managers(
+    group: GroupHandle,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let verify: PeerVerify = Arc::new(|leaf: &[u8]| match role_of(leaf)? {
+        CertifiedRole::Manager(_) => Ok(()),
+        CertifiedRole::Node(id) => Err(format!(
+            "node {id} may not speak to the manager port: only managers may"
+        )),
+    });
+    group
+        .serve(listener, Some(verify), stop.cancelled_owned())
+        .await
+        .context("the manager port failed")
+}
+
+/// The server of the node port. A certificate is optional here, because enrolment has none yet.
+pub fn node_server(app: &App) -> anyhow::Result<Server> {
+    let tls = tls(&app.authority, app.group.identity().manager_id)?.client_auth_optional(true);
+    Ok(Server::builder().tls_config(tls)?.tcp_nodelay(true))
+}
+
+async fn start_gossip(
+    settings: &Settings,
+    secret: &GroupSecret,
+    group: &GroupHandle,
+    socket: UdpSocket,
+) -> anyhow::Result<Gossip> {
+    let advertised = settings.advertised(&settings.listen_nodes);
+    let address: SocketAddr = tokio::net::lookup_host(&advertised)
+        .await
+        .with_context(|| format!("looking up the advertised address {advertised}"))?
+        .next()
+        .with_context(|| format!("{advertised} has no address"))?;
+    let keys = KeyRing::new(vec![Key::new(*secret.derive("gossip-key", b""))])?;
+    let id = group.identity().manager_id;
+    let config = krakend_gossip::Config::lan();
+    let role = krakend_gossip::Role::Manager;
+    Ok(Gossip::start(socket, address, id, role, keys, config).await?)
+}
+
+async fn wait(
+    app: &App,
+    tasks: &mut tokio::task::JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        reason = app.group.fatal() => {
+            anyhow::bail!("the Raft group member stopped: {reason}; restart it, its data directory says more")
+        }
+        ended = tasks.join_next() => match ended {
+            Some(Ok(Ok(()))) | None => anyhow::bail!("a part of the manager ended by itself"),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(error)) => Err(error.into()),
+        },
+    }
+}
+
+async fn shut_down(app: App, mut tasks: tokio::task::JoinSet<anyhow::Result<()>>) {
+    tracing::info!("stopping: handing leadership over first if this manager leads");
+    app.group.shutdown().await;
+    app.stop.cancel();
+    app.gossip.clone().leave(Duration::from_millis(500)).await;
+    let drained = async { while tasks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(Duration::from_secs(3), drained).await;
+}

@@ -1,0 +1,131 @@
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client as Http, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use krakend_api::Problem;
+
+use super::Client;
+
+const DEFAULT_TOKEN_FILE: &str = "/var/lib/krakend-cluster-manager/admin-token";
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Asks managers over HTTP, the next one when one does not answer.
+pub struct ApiClient {
+    servers: Vec<String>,
+    token: String,
+    http: Http<HttpConnector, Full<Bytes>>,
+}
+
+/// A request to the API.
+#[derive(Default)]
+pub struct Ask {
+    pub method: Method,
+    pub path: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+}
+
+impl ApiClient {
+    pub fn new(options: &Client) -> anyhow::Result<Self> {
+        for server in &options.server {
+            if !server.starts_with("http://") {
+                bail!(
+                    "--server {server}: write http://host:port (managers speak plain HTTP; behind TLS ask through a local port)"
+                );
+            }
+        }
+        Ok(Self {
+            servers: options.server.clone(),
+            token: token(options)?,
+            http: Http::builder(TokioExecutor::new()).build_http(),
+        })
+    }
+
+    /// The answer's body; a problem becomes an error that says what and what to do.
+    pub async fn ask(&self, ask: Ask) -> anyhow::Result<Vec<u8>> {
+        let mut last = None;
+        for server in &self.servers {
+            match self.ask_one(server, &ask).await {
+                Ok((status, body)) if status.is_success() => return Ok(body),
+                Ok((status, body)) => return Err(problem(status, &body)),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("no --server is named")))
+    }
+
+    pub async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let ask = Ask {
+            path: path.into(),
+            ..Ask::default()
+        };
+        let body = self.ask(ask).await?;
+        serde_json::from_slice(&body).with_context(|| format!("reading the answer of {path}"))
+    }
+
+    async fn ask_one(&self, server: &str, ask: &Ask) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        let uri = format!("{}{}", server.trim_end_matches('/'), ask.path);
+        let mut request = Request::builder()
+            .method(ask.method.clone())
+            .uri(&uri)
+            .header("authorization", format!("Bearer {}", self.token));
+        for (name, value) in &ask.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(ask.body.clone())))?;
+        let answer = async {
+            let response = self.http.request(request).await?;
+            let status = response.status();
+            let body = http_body_util::Limited::new(response.into_body(), MAX_ANSWER);
+            let body = body
+                .collect()
+                .await
+                .map_err(|error| anyhow::anyhow!(error))?;
+            anyhow::Ok((status, body.to_bytes().to_vec()))
+        };
+        tokio::time::timeout(ANSWER_WITHIN, answer)
+            .await
+            .with_context(|| format!("{server} did not answer within 15 s; a write may or may not have happened"))?
+            .with_context(|| format!("{server} does not answer: is a manager running there? Name others with --server"))
+    }
+}
+
+fn token(options: &Client) -> anyhow::Result<String> {
+    if let Ok(token) = std::env::var("KRAKEND_CM_TOKEN") {
+        return Ok(token.trim().into());
+    }
+    let path = options.token_file.as_deref();
+    let path = path.unwrap_or(Path::new(DEFAULT_TOKEN_FILE));
+    let token = std::fs::read_to_string(path).with_context(|| {
+        format!(
+            "reading the token {}: name one with --token-file or KRAKEND_CM_TOKEN",
+            path.display()
+        )
+    })?;
+    Ok(token.trim().into())
+}
+
+fn problem(status: StatusCode, body: &[u8]) -> anyhow::Error {
+    let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
+        return anyhow::anyhow!("the manager answered {status}");
+    };
+    let mut text = problem.detail;
+    for finding in &problem.findings {
+        text.push_str(&format!(
+            "\n  {} line {}, column {}: {}",
+            finding.severity, finding.line, finding.column, finding.message
+        ));
+    }
+    if let Some(diff) = problem.diff {
+        text.push('\n');
+        text.push_str(&diff);
+    }
+    anyhow::anyhow!(text)
+}

@@ -1,0 +1,224 @@
+//! The operator's command line against the HTTP API.
+
+mod client;
+mod commands;
+mod issue;
+mod tables;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::Partial;
+
+/// Control plane for fleets of KrakenD API gateways.
+///
+/// Without a command it runs one manager: web interface and HTTP API on port 9897, nodes on 7000, other managers on
+/// 7001. With a command it asks a running manager.
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    /// Settings file of the manager [default: /etc/krakend/cluster-manager.yml, which may be missing]
+    #[arg(long, env = "KRAKEND_CM_SETTINGS")]
+    pub settings: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings_flags: Box<Partial>,
+    #[command(flatten)]
+    pub client: Client,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Which manager a command asks, and as whom.
+#[derive(Args, Clone)]
+pub struct Client {
+    /// URLs of managers; the next is tried when one does not answer
+    #[arg(
+        long,
+        global = true,
+        env = "KRAKEND_CM_SERVER",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:9897"
+    )]
+    pub server: Vec<String>,
+    /// File with the API token [default: /var/lib/krakend-cluster-manager/admin-token]
+    #[arg(long, global = true, env = "KRAKEND_CM_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// How answers are printed
+    #[arg(long, global = true, default_value = "table")]
+    pub output: Output,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Is the group healthy, who leads, how many managers can be lost, nodes by state, licence
+    Status,
+    /// Managers of the group
+    Managers,
+    /// Nodes with state, version and rate
+    Nodes {
+        /// Free this node's seat
+        #[arg(long, value_name = "NODE")]
+        remove: Option<String>,
+    },
+    /// Configuration versions
+    #[command(subcommand)]
+    Config(Config),
+    /// The licence
+    #[command(subcommand)]
+    License(License),
+    /// Tokens for people, programs and nodes
+    #[command(subcommand)]
+    Token(Token),
+    /// What happened, newest last
+    Events {
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Requests and backend calls of the last hour
+    Stats {
+        #[arg(long, default_value = "default")]
+        fleet: String,
+        /// Seconds to look back
+        #[arg(long, default_value_t = 3600)]
+        range_s: u64,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Config {
+    /// Publish a KrakenD configuration as the fleet's next version
+    Publish {
+        file: PathBuf,
+        #[arg(long, default_value = "default")]
+        fleet: String,
+        /// Why
+        #[arg(short, long, default_value = "")]
+        message: String,
+        /// Digest of the version that you started from [default: the newest one]
+        #[arg(long)]
+        parent: Option<String>,
+    },
+    /// Check a configuration without publishing it
+    Check {
+        file: PathBuf,
+        #[arg(long, default_value = "default")]
+        fleet: String,
+    },
+    /// Versions of a fleet, newest first
+    List {
+        #[arg(long, default_value = "default")]
+        fleet: String,
+    },
+    /// Print a version's document
+    Show {
+        number: u64,
+        #[arg(long, default_value = "default")]
+        fleet: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum License {
+    /// Issue a licence for a group of your own (HS256); needs no running manager
+    Issue(issue::Issue),
+    /// Install a licence; `-` reads standard input
+    Install { file: PathBuf },
+    /// What is installed, and where it stands
+    Show,
+    /// Remove it: the free limits hold
+    Remove,
+}
+
+#[derive(Subcommand)]
+pub enum Token {
+    /// Make an API token; it is printed this once
+    Create {
+        name: String,
+        #[arg(long, default_value = "viewer", value_parser = ["viewer", "operator", "admin"])]
+        role: String,
+        /// How long it is valid, for instance 24h or 30d [default: until revoked]
+        #[arg(long, value_parser = parse_duration)]
+        ttl: Option<u64>,
+    },
+    /// Make a join token for nodes and print it: `… > /etc/krakend/join-token`
+    CreateJoin {
+        #[arg(long, default_value = "default")]
+        fleet: String,
+        /// How long nodes may enrol with it, for instance 1h or 7d
+        #[arg(long, default_value = "1h", value_parser = parse_duration)]
+        ttl: u64,
+        /// How many nodes may enrol with it
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+    },
+    /// API tokens
+    List,
+    /// Revoke an API or join token
+    Revoke { id: String },
+}
+
+/// Seconds of `90s`, `15m`, `24h` or `30d`.
+fn parse_duration(text: &str) -> Result<u64, String> {
+    let help = || format!("{text:?} is no duration: write for instance 90s, 15m, 24h or 30d");
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let number: u64 = number.parse().map_err(|_| help())?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(help()),
+    };
+    number.checked_mul(unit).ok_or_else(help)
+}
+
+/// Runs one command and ends with 0, or 1 and the reason on standard error.
+pub fn run(command: Command, options: &Client) -> ExitCode {
+    if let Command::License(License::Issue(issue)) = command {
+        return finish(issue.run());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => finish(runtime.block_on(commands::run(command, options))),
+        Err(error) => finish(Err(error.into())),
+    }
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("krakend-cluster-manager: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(parse_duration("24h"), Ok(86_400));
+        assert!(parse_duration("24").is_err());
+        assert!(parse_duration("").is_err());
+        assert!(parse_duration("99999999999999999999d").is_err());
+    }
+}

@@ -1,0 +1,229 @@
+//! The control loops: only the leader runs them, and all they do is propose.
+
+mod observe;
+
+use std::time::{Duration, Instant};
+
+use krakend_domain::{Command, LifeCycleSettings, ManagerRecord, TokenRecord, plan_life_cycle};
+use krakend_gossip::{Hint, LeaderHint};
+use krakend_raft::{ProposeError, Proposed};
+use sha2::Digest as _;
+
+use crate::{app::App, clock};
+use observe::Observer;
+
+const STEP: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_secs(60);
+const PROPOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Forms the group, then leads whenever this manager is the leader.
+pub async fn run(app: App) -> anyhow::Result<()> {
+    let forming = app
+        .group
+        .form(&app.settings.peers, app.settings.bootstrap_expect);
+    tokio::select! {
+        formed = forming => formed?,
+        () = app.stop.cancelled() => return Ok(()),
+    }
+    let registrar = tokio::spawn(register_until_known(app.clone()));
+    let mut leadership = app.group.leadership();
+    while !app.stop.is_cancelled() {
+        let now = leadership.borrow_and_update().clone();
+        if now.is_me {
+            lead(&app, now.term).await;
+        } else {
+            join_gossip(&app);
+        }
+        tokio::select! {
+            changed = leadership.changed() => if changed.is_err() { break },
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = app.stop.cancelled() => break,
+        }
+    }
+    registrar.abort();
+    Ok(())
+}
+
+/// Proposes within a bound; what was rejected or lost is logged where it matters.
+pub async fn propose(app: &App, command: Command) -> Result<Proposed, ProposeError> {
+    app.group
+        .propose(command, Instant::now() + PROPOSE_WITHIN)
+        .await
+}
+
+async fn lead(app: &App, term: u64) {
+    let me = app.group.identity().manager_id;
+    begin_term(app, term).await;
+    let mut observer = Observer::new(Instant::now());
+    let mut next_tick = Instant::now() + TICK;
+    let mut leadership = app.group.leadership();
+    let settings = LifeCycleSettings {
+        grace_ms: app.settings.grace_ms,
+        reap_ms: app.settings.reap_ms,
+        ..LifeCycleSettings::default()
+    };
+    loop {
+        let now = leadership.borrow_and_update().clone();
+        if !now.is_me || now.term != term || app.stop.is_cancelled() {
+            return;
+        }
+        let view = app.group.stale();
+        app.gossip.set_hint(hint(app, &view.state, term, me));
+        join_gossip(app);
+        let observed = observer.observe(app, &view.state);
+        for command in plan_life_cycle(&view.state, &observed, clock::now_ms(), &settings) {
+            if let Err(error) = propose(app, command).await {
+                tracing::debug!("a life-cycle step was not taken: {error}");
+            }
+        }
+        if Instant::now() >= next_tick {
+            next_tick = Instant::now() + TICK;
+            let _ = propose(app, Command::Tick).await;
+        }
+        tokio::select! {
+            _ = leadership.changed() => {}
+            () = tokio::time::sleep(STEP) => {}
+            () = app.stop.cancelled() => return,
+        }
+    }
+}
+
+async fn begin_term(app: &App, term: u64) {
+    let me = app.group.identity();
+    if app.group.stale().state.meta().group_id.is_none() {
+        let group_id = app.group.group_id().unwrap_or_default();
+        let token = first_token(app, group_id);
+        let first = Command::Bootstrap {
+            group_id,
+            first_token: token,
+        };
+        if let Err(error) = propose(app, first).await {
+            tracing::debug!("the group's first entry was not written: {error}");
+        }
+    }
+    let _ = propose(app, register(app)).await;
+    let elected = Command::LeaderElected {
+        manager_id: me.manager_id,
+        term,
+    };
+    match propose(app, elected).await {
+        Ok(_) => tracing::info!("{} leads the group, term {term}", app.settings.name),
+        Err(error) => tracing::warn!("the new term {term} could not be written: {error}"),
+    }
+}
+
+/// The text of the first admin token. It derives from secret and group, so that every manager of the group can
+/// write it into its data directory without sending it anywhere.
+pub fn first_token_text(app: &App, group_id: uuid::Uuid) -> String {
+    let bytes = app.secret.derive("admin-token", group_id.as_bytes());
+    format!("kcm_{}", krakend_domain::Digest(*bytes))
+}
+
+fn first_token(app: &App, group_id: uuid::Uuid) -> TokenRecord {
+    let text = first_token_text(app, group_id);
+    TokenRecord {
+        id: group_id,
+        name: "admin".into(),
+        role: krakend_domain::Role::Admin,
+        sha256: krakend_domain::Digest(sha2::Sha256::digest(text.as_bytes()).into()),
+        created_by: "bootstrap".into(),
+        expires_ms: None,
+    }
+}
+
+fn register(app: &App) -> Command {
+    Command::RegisterManager(ManagerRecord {
+        id: app.group.identity().manager_id,
+        name: app.settings.name.clone(),
+        raft_address: app.raft_address.clone(),
+        node_address: app.node_address.clone(),
+        http_address: app.http_address.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    })
+}
+
+/// After each start, until it is in the state; and the admin token's file once the group has begun.
+async fn register_until_known(app: App) {
+    loop {
+        let state = app.group.stale().state;
+        let begun = state.meta().group_id;
+        if let Some(group_id) = begun {
+            write_admin_token(&app, group_id);
+            match propose(&app, register(&app)).await {
+                Ok(_) => return,
+                Err(error) => tracing::debug!("not registered, trying again: {error}"),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Written once: a token that was revoked or moved away does not come back by a restart.
+fn write_admin_token(app: &App, group_id: uuid::Uuid) {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let path = app.settings.data_dir.join("admin-token");
+    let valid = app
+        .group
+        .stale()
+        .state
+        .tokens()
+        .any(|token| token.id == group_id);
+    if !valid || path.exists() {
+        return;
+    }
+    let write = || -> std::io::Result<()> {
+        let part = path.with_extension("new");
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)?;
+        writeln!(file, "{}", first_token_text(app, group_id))?;
+        file.sync_all()?;
+        std::fs::rename(&part, &path)
+    };
+    match write() {
+        Ok(()) => tracing::info!("the admin token is in {}", path.display()),
+        Err(error) => tracing::error!("{} cannot be written: {error}", path.display()),
+    }
+}
+
+fn hint(app: &App, state: &krakend_domain::ClusterState, term: u64, me: uuid::Uuid) -> Hint {
+    let members = app.group.status().members;
+    let managers = members
+        .iter()
+        .map(|member| member.node.node_address.clone());
+    Hint {
+        leader: Some(LeaderHint {
+            id: me,
+            term,
+            node_addr: app.node_address.clone(),
+        }),
+        managers: managers.take(9).collect(),
+        generation: (state.meta().epoch, state.meta().generation),
+    }
+}
+
+/// The other managers are gossip's seeds; announcing to a member that is known costs one packet.
+fn join_gossip(app: &App) {
+    let known = app.gossip.members();
+    let alone = !known.iter().any(|member| {
+        member.role == krakend_gossip::Role::Manager
+            && member.id != app.group.identity().manager_id
+            && member.state.is_active()
+    });
+    if !alone {
+        return;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let mut seeds = Vec::new();
+        for member in app.group.status().members {
+            if let Ok(found) = tokio::net::lookup_host(&member.node.node_address).await {
+                seeds.extend(found.take(2));
+            }
+        }
+        app.gossip.join(&seeds);
+    });
+}

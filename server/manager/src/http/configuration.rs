@@ -1,0 +1,429 @@
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use krakend_api as api;
+use krakend_domain::{
+    Applied, ClusterState, Command, Digest, FleetName, GatewayKind, NodeState, Publication,
+    Rejected, VersionRecord,
+};
+use krakend_gateway::{Report, Severity, Strictness};
+use serde::Deserialize;
+use sha2::Digest as _;
+
+use super::{
+    access::{Operator, Viewer},
+    present,
+    problem::Failure,
+    read::{Consistency, ReadQuery, answer, view},
+    write,
+};
+use crate::app::App;
+
+const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+const MAX_TEXT: usize = 500;
+
+/// Query of a publication.
+#[derive(Debug, Default, Deserialize)]
+pub struct PublishQuery {
+    /// Why; at most 500 characters.
+    #[serde(default)]
+    message: String,
+}
+
+pub async fn fleets(
+    State(app): State<App>,
+    Viewer(_): Viewer,
+    Query(query): Query<ReadQuery>,
+) -> Result<Response, Failure> {
+    let view = view(&app, query.consistency).await?;
+    let fleets = view.state.fleets().map(|fleet| {
+        let newest = view.state.newest_version(&fleet.name);
+        let nodes = view
+            .state
+            .nodes()
+            .filter(|node| node.fleet == fleet.name && node.state != NodeState::Removed);
+        api::Fleet {
+            name: fleet.name.to_string(),
+            nodes: nodes.count() as u32,
+            version: newest.map(|version| version.number),
+            digest: newest.map(|version| version.digest.to_string()),
+            generation: fleet.generation,
+        }
+    });
+    let body = api::FleetList {
+        fleets: fleets.collect(),
+    };
+    Ok(answer(&view, body))
+}
+
+/// Query of the version list.
+#[derive(Debug, Deserialize)]
+pub struct ListQuery {
+    #[serde(default)]
+    consistency: Consistency,
+    /// Number before which the page begins.
+    cursor: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub async fn list(
+    State(app): State<App>,
+    Viewer(_): Viewer,
+    Path(fleet): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Failure> {
+    let fleet = fleet_name(&fleet)?;
+    let view = view(&app, query.consistency).await?;
+    existing(&view.state, &fleet)?;
+    let limit = query.limit.unwrap_or(100).clamp(1, 1_000);
+    let before = query.cursor.unwrap_or(u64::MAX);
+    let mut versions: Vec<_> = view
+        .state
+        .versions(&fleet)
+        .filter(|version| version.number < before)
+        .take(limit + 1)
+        .map(|version| present::version(version))
+        .collect();
+    let more = versions.len() > limit;
+    versions.truncate(limit);
+    let next_cursor = versions
+        .last()
+        .filter(|_| more)
+        .map(|v| v.number.to_string());
+    let etag = view
+        .state
+        .newest_version(&fleet)
+        .map(|version| version.digest);
+    let mut response = answer(
+        &view,
+        api::VersionList {
+            versions,
+            next_cursor,
+        },
+    );
+    set_etag(&mut response, etag);
+    Ok(response)
+}
+
+pub async fn show(
+    State(app): State<App>,
+    Viewer(caller): Viewer,
+    Path((fleet, number)): Path<(String, u64)>,
+    Query(query): Query<ReadQuery>,
+) -> Result<Response, Failure> {
+    let fleet = fleet_name(&fleet)?;
+    let view = view(&app, query.consistency).await?;
+    let version = view
+        .state
+        .version(&fleet, number)
+        .ok_or_else(|| Failure::not_found(format!("fleet {fleet} has no version {number}")))?;
+    let mut document = document(version)?;
+    if caller.role == krakend_domain::Role::Viewer {
+        hide_secrets(&mut document);
+    }
+    let body = api::Version {
+        summary: present::version(version),
+        document,
+        rollout: present::progress(&view.state, version),
+    };
+    let etag = Some(version.digest);
+    let mut response = answer(&view, body);
+    set_etag(&mut response, etag);
+    Ok(response)
+}
+
+/// Checks a document as a publication would, and changes nothing.
+pub async fn check(
+    State(app): State<App>,
+    Operator(_): Operator,
+    Path(fleet): Path<String>,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let fleet = fleet_name(&fleet)?;
+    let state = app.group.stale().state;
+    existing(&state, &fleet)?;
+    let report = checked(&state, &fleet, &body)?;
+    Ok(Json(warnings(&report)).into_response())
+}
+
+pub async fn publish(
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Path(fleet): Path<String>,
+    Query(query): Query<PublishQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let fleet = fleet_name(&fleet)?;
+    let parent = precondition(&headers)?;
+    if query.message.chars().count() > MAX_TEXT {
+        return Err(Failure::bad_request(
+            "message-too-long",
+            format!("the message is longer than {MAX_TEXT} characters"),
+        ));
+    }
+    let state = app.group.stale().state;
+    existing(&state, &fleet)?;
+    let report = checked(&state, &fleet, &body)?;
+    let digest = canonical_digest(&body)?;
+    let compressed = zstd::bulk::compress(&body, 3).map_err(|error| {
+        Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "compression",
+            error.to_string(),
+        )
+    })?;
+    let publication = Publication {
+        fleet: fleet.clone(),
+        parent,
+        digest,
+        body: compressed.into(),
+        size_bytes: body.len() as u64,
+        author: caller.name,
+        message: query.message,
+    };
+    let parent_text = parent.map(|parent| parent.to_string()).unwrap_or_default();
+    let request: [&[u8]; 4] = [
+        b"POST version",
+        fleet.as_str().as_bytes(),
+        parent_text.as_bytes(),
+        &body,
+    ];
+    let written = write::propose(&app, &headers, &request, Command::Publish(publication)).await;
+    let written = match written {
+        Ok(written) => written,
+        Err(failure) => return Err(explain_stale(&app, &fleet, parent, failure).await),
+    };
+    let Applied::Published { number, digest, .. } = written.applied else {
+        return Err(Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unexpected",
+            "a publication was answered with something else",
+        ));
+    };
+    let body = api::Published {
+        number,
+        digest: digest.to_string(),
+        index: written.index,
+        warnings: warnings(&report),
+    };
+    let location = format!("/v1/fleets/{fleet}/versions/{number}");
+    let mut response = (
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(body),
+    )
+        .into_response();
+    set_etag(&mut response, Some(digest));
+    Ok(response)
+}
+
+fn fleet_name(text: &str) -> Result<FleetName, Failure> {
+    text.parse()
+        .map_err(|error: krakend_domain::FleetNameError| {
+            Failure::bad_request("bad-fleet-name", error.to_string())
+        })
+}
+
+fn existing(state: &ClusterState, fleet: &FleetName) -> Result<(), Failure> {
+    match state.fleet(fleet) {
+        Some(_) => Ok(()),
+        None if state.meta().group_id.is_none() => Err(Rejected::NotBootstrapped.into()),
+        None => Err(Rejected::NoSuchFleet(fleet.clone()).into()),
+    }
+}
+
+/// `If-None-Match: *` for the first version, `If-Match: "<digest>"` for every other.
+fn precondition(headers: &HeaderMap) -> Result<Option<Digest>, Failure> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
+        (None, Some("*")) => Ok(None),
+        (Some(etag), None) => {
+            let digest = etag.trim().trim_start_matches("W/").trim_matches('"');
+            digest
+                .parse()
+                .map(Some)
+                .map_err(|error: krakend_domain::DigestError| {
+                    Failure::bad_request("bad-if-match", format!("If-Match {etag}: {error}"))
+                })
+        }
+        (None, None) => Err(Failure::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "precondition-required",
+            "name the version that you started from: `If-None-Match: *` for a fleet's first version, then `If-Match: \"<digest of the newest version>\"`",
+        )),
+        _ => Err(Failure::bad_request(
+            "bad-precondition",
+            "send either `If-Match: \"<digest>\"` or `If-None-Match: *`, not both",
+        )),
+    }
+}
+
+/// A fleet of real KrakenDs is judged by KrakenD's own check; any other by what the embedded gateway supports.
+fn strictness(state: &ClusterState, fleet: &FleetName) -> Strictness {
+    let mut nodes = state
+        .nodes()
+        .filter(|node| node.fleet == *fleet && node.state != NodeState::Removed)
+        .peekable();
+    let none = nodes.peek().is_none();
+    if none || nodes.any(|node| node.gateway == GatewayKind::Embedded) {
+        Strictness::Strict
+    } else {
+        Strictness::Lenient
+    }
+}
+
+fn checked(state: &ClusterState, fleet: &FleetName, body: &[u8]) -> Result<Report, Failure> {
+    if body.len() > MAX_DOCUMENT_BYTES {
+        return Err(Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "document-too-large",
+            format!(
+                "the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are taken",
+                body.len()
+            ),
+        ));
+    }
+    let report = krakend_gateway::check(body, strictness(state, fleet));
+    if !report.has_errors() {
+        return Ok(report);
+    }
+    let findings: Vec<_> = report.findings.iter().map(finding).collect();
+    let first = findings.iter().find(|finding| finding.severity == "error");
+    let first = first.map(|f| format!("line {}, column {}: {}", f.line, f.column, f.message));
+    let mut failure = Failure::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid-configuration",
+        first.unwrap_or_default(),
+    );
+    failure.0.findings = findings;
+    Err(failure)
+}
+
+fn finding(finding: &krakend_gateway::Finding) -> api::Finding {
+    api::Finding {
+        severity: match finding.severity {
+            Severity::Error => "error".into(),
+            Severity::Warning => "warning".into(),
+        },
+        code: finding.code.into(),
+        pointer: finding.pointer.clone(),
+        line: finding.line as u64,
+        column: finding.column as u64,
+        message: finding.message.clone(),
+    }
+}
+
+fn warnings(report: &Report) -> Vec<api::Finding> {
+    report.findings.iter().map(finding).collect()
+}
+
+/// SHA-256 of the canonical form (RFC 8785).
+pub fn canonical_digest(body: &[u8]) -> Result<Digest, Failure> {
+    let malformed = |error: serde_json::Error| Failure::bad_request("malformed", error.to_string());
+    let value: serde_json::Value = serde_json::from_slice(body).map_err(malformed)?;
+    let canonical = serde_json_canonicalizer::to_vec(&value).map_err(malformed)?;
+    Ok(Digest(sha2::Sha256::digest(canonical).into()))
+}
+
+fn document(version: &VersionRecord) -> Result<serde_json::Value, Failure> {
+    let broken = |reason: String| {
+        Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "damaged-version",
+            format!("version {} cannot be read: {reason}", version.number),
+        )
+    };
+    let body = zstd::bulk::decompress(&version.body, MAX_DOCUMENT_BYTES)
+        .map_err(|error| broken(error.to_string()))?;
+    serde_json::from_slice(&body).map_err(|error| broken(error.to_string()))
+}
+
+/// Adds to a 409 who published the newer version, and what it changed.
+async fn explain_stale(
+    app: &App,
+    fleet: &FleetName,
+    parent: Option<Digest>,
+    mut failure: Failure,
+) -> Failure {
+    if failure.0.status != StatusCode::CONFLICT.as_u16() {
+        return failure;
+    }
+    let state = app.group.stale().state;
+    let Some(current) = state.newest_version(fleet) else {
+        return failure;
+    };
+    failure.0.detail = format!(
+        "{} published version {} at {}, after the version that you started from: read it, merge, and publish with `If-Match: \"{}\"`",
+        current.author,
+        current.number,
+        crate::clock::rfc3339(current.published_ms),
+        current.digest
+    );
+    failure.0.current = Some(present::version(current));
+    let started = parent.and_then(|parent| state.version_by_digest(fleet, &parent));
+    if let (Some(Ok(old)), Ok(new)) = (started.map(|old| document(old)), document(current)) {
+        let pretty = |value| serde_json::to_string_pretty(&value).unwrap_or_default();
+        let (old, new) = (pretty(old), pretty(new));
+        let diff = similar::TextDiff::from_lines(&old, &new);
+        let text = diff.unified_diff().context_radius(2).to_string();
+        failure.0.diff = Some(text.chars().take(64 * 1024).collect());
+    }
+    failure
+}
+
+/// What looks like a secret is hidden from viewers.
+fn hide_secrets(value: &mut serde_json::Value) {
+    const WORDS: [&str; 5] = ["password", "secret", "token", "api_key", "private_key"];
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                let key = key.to_ascii_lowercase();
+                if value.is_string() && WORDS.iter().any(|word| key.contains(word)) {
+                    *value = "(hidden)".into();
+                } else {
+                    hide_secrets(value);
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        _ => {}
+    }
+}
+
+fn set_etag(response: &mut Response, digest: Option<Digest>) {
+    if let Some(value) = digest.and_then(|digest| format!("\"{digest}\"").parse().ok()) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_does_not_depend_on_layout_or_key_order() {
+        let one = canonical_digest(br#"{"version":3,"name":"a"}"#).expect("json");
+        let two = canonical_digest(b"{ \"name\": \"a\",\n \"version\": 3.0 }").expect("json");
+        assert_eq!(one, two);
+    }
+
+    #[test]
+    fn a_publication_without_a_precondition_is_refused_with_428() {
+        let failure = precondition(&HeaderMap::new()).expect_err("refused");
+        assert_eq!(failure.0.status, 428);
+        assert!(failure.0.detail.contains("If-None-Match"));
+    }
+
+    #[test]
+    fn secrets_are_hidden_and_the_rest_is_not() {
+        let mut value = serde_json::json!({"a": {"client_secret": "x", "host": "y"}});
+        hide_secrets(&mut value);
+        assert_eq!(value["a"]["client_secret"], "(hidden)");
+        assert_eq!(value["a"]["host"], "y");
+    }
+}

@@ -1,0 +1,114 @@
+//! Web interface and HTTP API on port 9897.
+
+mod access;
+mod assets;
+mod configuration;
+mod cookie;
+mod events;
+mod group;
+mod licensing;
+mod metrics;
+mod nodes;
+mod openapi;
+mod present;
+mod problem;
+mod read;
+mod statistics;
+mod tokens;
+mod write;
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::Context;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderName, HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::{delete, get, post},
+};
+use tokio::net::TcpListener;
+
+use crate::app::App;
+
+/// Largest request body, in bytes.
+pub const MAX_BODY_BYTES: usize = 2 << 20;
+
+/// Serves until the manager stops.
+pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
+    let stop = app.stop.clone();
+    let router = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("the HTTP port failed")
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/livez", get(group::livez))
+        .route("/readyz", get(group::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .route("/v1/openapi.json", get(openapi::document))
+        .route(
+            "/v1/session",
+            get(cookie::current).post(cookie::begin).delete(cookie::end),
+        )
+        .route("/v1/status", get(group::status))
+        .route("/v1/managers", get(group::managers))
+        .route("/v1/nodes", get(nodes::list))
+        .route("/v1/nodes/{id}", get(nodes::show).delete(nodes::remove))
+        .route("/v1/fleets", get(configuration::fleets))
+        .route(
+            "/v1/fleets/{fleet}/versions",
+            get(configuration::list).post(configuration::publish),
+        )
+        .route(
+            "/v1/fleets/{fleet}/versions/{number}",
+            get(configuration::show),
+        )
+        .route("/v1/fleets/{fleet}/check", post(configuration::check))
+        .route(
+            "/v1/license",
+            get(licensing::show)
+                .put(licensing::install)
+                .delete(licensing::remove),
+        )
+        .route("/v1/statistics", get(statistics::query))
+        .route("/v1/events", get(events::events))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/v1/join-tokens", post(tokens::create_join))
+        .fallback(assets::serve)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(security_headers))
+        .with_state(app)
+}
+
+async fn security_headers(request: Request, next: Next) -> Response {
+    const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    let api = request.uri().path().starts_with("/v1");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value| {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    if api {
+        set(header::CACHE_CONTROL, "no-store");
+    }
+    response
+}
+
+/// Whether an address reaches this machine only.
+pub fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

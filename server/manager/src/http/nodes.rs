@@ -1,0 +1,108 @@
+use axum::{
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use krakend_api as api;
+use krakend_domain::{ClusterState, Command, NodeId};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    access::{Operator, Viewer},
+    present,
+    problem::Failure,
+    read::{Consistency, ReadQuery, answer, view},
+    write,
+};
+use crate::app::App;
+
+const MAX_PAGE: usize = 1_000;
+
+/// Query of the node list.
+#[derive(Debug, Deserialize)]
+pub struct ListQuery {
+    #[serde(default)]
+    consistency: Consistency,
+    /// Id after which the page begins.
+    cursor: Option<String>,
+    limit: Option<usize>,
+    state: Option<api::NodeState>,
+}
+
+pub async fn list(
+    State(app): State<App>,
+    Viewer(_): Viewer,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, Failure> {
+    let view = view(&app, query.consistency).await?;
+    let after = query.cursor.as_deref().map(parse_id).transpose()?;
+    let limit = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let wanted = |node: &&krakend_domain::NodeRecord| {
+        after.is_none_or(|after| node.id > after)
+            && query
+                .state
+                .is_none_or(|state| present::node_state(node.state) == state)
+    };
+    let mut nodes: Vec<_> = view
+        .state
+        .nodes()
+        .filter(wanted)
+        .take(limit + 1)
+        .map(|node| present::node(&app, &view.state, node))
+        .collect();
+    let more = nodes.len() > limit;
+    nodes.truncate(limit);
+    let next_cursor = nodes.last().filter(|_| more).map(|node| node.id.clone());
+    let body = api::NodeList { nodes, next_cursor };
+    Ok(answer(&view, body))
+}
+
+/// The first page, for the dashboard's live messages.
+pub fn all(app: &App, state: &ClusterState) -> api::NodeList {
+    let nodes = state.nodes().take(MAX_PAGE);
+    api::NodeList {
+        nodes: nodes.map(|node| present::node(app, state, node)).collect(),
+        next_cursor: None,
+    }
+}
+
+pub async fn show(
+    State(app): State<App>,
+    Viewer(_): Viewer,
+    Path(id): Path<String>,
+    Query(query): Query<ReadQuery>,
+) -> Result<Response, Failure> {
+    let id = parse_id(&id)?;
+    let view = view(&app, query.consistency).await?;
+    let node = view.state.node(id);
+    let node = node.ok_or_else(|| Failure::not_found(format!("there is no node {id}")))?;
+    let body = present::node(&app, &view.state, node);
+    Ok(answer(&view, body))
+}
+
+/// Frees the node's seat. One that still runs joins again by itself when a seat is free.
+pub async fn remove(
+    State(app): State<App>,
+    Operator(_): Operator,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Failure> {
+    let node_id = parse_id(&id)?;
+    let command = Command::LeaveNode {
+        node_id,
+        hold_seat: false,
+    };
+    write::propose(&app, &headers, &[b"DELETE node", id.as_bytes()], command).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn parse_id(text: &str) -> Result<NodeId, Failure> {
+    let bare = text.strip_prefix("krakend_").unwrap_or(text);
+    Uuid::parse_str(bare).map(NodeId).map_err(|_| {
+        Failure::bad_request(
+            "bad-id",
+            format!("{text:?} is no node id: a UUID is expected"),
+        )
+    })
+}

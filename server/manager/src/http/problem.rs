@@ -1,0 +1,123 @@
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use krakend_api::{PROBLEM_CONTENT_TYPE, Problem};
+use krakend_domain::Rejected;
+use krakend_raft::{ProposeError, ReadError};
+
+/// An error answer (RFC 9457).
+#[derive(Debug)]
+pub struct Failure(pub Box<Problem>);
+
+const TYPE_PREFIX: &str = "urn:krakend-cluster-manager:problem:";
+
+impl Failure {
+    /// `kind` is stable and kebab-case.
+    pub fn new(status: StatusCode, kind: &str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            kind: format!("{TYPE_PREFIX}{kind}"),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            ..Problem::default()
+        }))
+    }
+
+    pub fn bad_request(kind: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, kind, detail)
+    }
+
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(PROBLEM_CONTENT_TYPE),
+        );
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Rejected> for Failure {
+    fn from(rejected: Rejected) -> Self {
+        let (status, kind) = match &rejected {
+            Rejected::NoSuchNode(_) => (StatusCode::NOT_FOUND, "no-such-node"),
+            Rejected::NoSuchFleet(_) => (StatusCode::NOT_FOUND, "no-such-fleet"),
+            Rejected::NoSuchToken => (StatusCode::NOT_FOUND, "no-such-token"),
+            Rejected::StaleParent { .. } => (StatusCode::CONFLICT, "stale-parent"),
+            Rejected::IdempotencyKeyReused { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused")
+            }
+            Rejected::NotBootstrapped => (StatusCode::SERVICE_UNAVAILABLE, "not-formed"),
+            Rejected::LastAdminToken => (StatusCode::CONFLICT, "last-admin-token"),
+            Rejected::TooMany { .. } => (StatusCode::CONFLICT, "too-many"),
+            _ => (StatusCode::CONFLICT, "rejected"),
+        };
+        Self::new(status, kind, rejected.to_string())
+    }
+}
+
+impl From<ProposeError> for Failure {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Rejected { rejected, .. } => rejected.into(),
+            ProposeError::Indeterminate { .. } => {
+                let mut failure = Self::new(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    "indeterminate",
+                    format!(
+                        "{error}: the write may or may not have happened. Read before you repeat it, or repeat it with the same Idempotency-Key."
+                    ),
+                );
+                failure.0.indeterminate = true;
+                failure
+            }
+            other => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no-leader",
+                format!(
+                    "{other}: nothing was written. Try again in a second; `GET /v1/managers?consistency=stale` shows which managers answer."
+                ),
+            ),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no-leader",
+            format!(
+                "{error}: a linearizable read needs a leader. Try again in a second, or read with `?consistency=stale`."
+            ),
+        )
+    }
+}
+
+pub async fn method_not_allowed() -> Failure {
+    Failure::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this path does not take that method: /v1/openapi.json lists which does",
+    )
+}

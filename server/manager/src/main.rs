@@ -1,0 +1,43 @@
+//! `krakend-cluster-manager`: without a command one manager of the group, with one the operator's command line.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use krakend_cluster_manager::{app, cli, log, settings};
+
+/// Exit code for settings that cannot hold (sysexits' EX_CONFIG).
+const EXIT_SETTINGS: u8 = 78;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    if let Some(command) = arguments.command {
+        return cli::run(command, &arguments.client);
+    }
+    let flags = *arguments.settings_flags;
+    let settings = settings::Settings::load(flags, std::env::vars(), arguments.settings.as_deref());
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("krakend-cluster-manager: {error}");
+            return ExitCode::from(EXIT_SETTINGS);
+        }
+    };
+    log::init(settings.log_format, &settings.log_level);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("krakend-cluster-manager: the runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(app::run(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            match error.downcast_ref::<app::WrongSettings>() {
+                Some(_) => ExitCode::from(EXIT_SETTINGS),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}

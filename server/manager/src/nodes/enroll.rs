@@ -1,0 +1,83 @@
+use krakend_domain::{Applied, Command, Digest, NodeId, NodeState};
+use krakend_proto::{node as wire, uuid_from};
+use krakend_raft::ProposeError;
+use sha2::Digest as _;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::{app::App, control::propose};
+
+/// Exchanges a join token for an identity. The use of the token is committed before anything is signed.
+pub async fn enroll(
+    app: &App,
+    request: wire::EnrollRequest,
+) -> Result<wire::EnrollResponse, Status> {
+    let invalid = |error: krakend_proto::FieldError| Status::invalid_argument(error.to_string());
+    let token_id = uuid_from("token_id", &request.token_id).map_err(invalid)?;
+    if request.token_secret.len() > 64 || request.csr_pem.len() > 16 * 1024 {
+        return Err(Status::invalid_argument(
+            "the enrolment's fields are longer than any join token or request is",
+        ));
+    }
+    let node_id = choose_id(app, &request.wanted_node_id);
+    let secret_sha256 = Digest(sha2::Sha256::digest(&request.token_secret).into());
+    // Signing first finds a bad request before it costs a use of the token.
+    let certificate_pem = app
+        .authority
+        .issue_node(node_id.0, &request.csr_pem)
+        .map_err(|error| Status::invalid_argument(format!("the certificate request: {error}")))?;
+    let command = Command::EnrollNode {
+        token_id,
+        secret_sha256,
+        node_id,
+    };
+    let fleet = match propose(app, command).await {
+        Ok(proposed) => match proposed.applied {
+            Applied::Enrolled { fleet } => fleet,
+            other => return Err(Status::internal(format!("unexpected answer {other:?}"))),
+        },
+        Err(ProposeError::Rejected { rejected, .. }) => {
+            return Err(Status::permission_denied(rejected.to_string()));
+        }
+        Err(error) => return Err(Status::unavailable(error.to_string())),
+    };
+    tracing::info!("certified {} for fleet {fleet}", node_id.krakend());
+    Ok(wire::EnrollResponse {
+        node_id: node_id.0.as_bytes().to_vec().into(),
+        certificate_pem,
+        ca_pem: app.authority.certificate_pem(),
+        fleet: fleet.to_string(),
+        gossip_keys: Some(gossip_keys(app)),
+        lease_verifying_key: app.lease_signer.verifying_key().to_vec().into(),
+        managers: managers(app),
+    })
+}
+
+/// An id that the node had before is given back only while nobody runs under it.
+fn choose_id(app: &App, wanted: &[u8]) -> NodeId {
+    let wanted = Uuid::from_slice(wanted).ok().map(NodeId);
+    let state = app.group.stale().state;
+    let free = |id: &NodeId| {
+        state
+            .node(*id)
+            .is_some_and(|node| matches!(node.state, NodeState::Down | NodeState::Removed))
+    };
+    wanted
+        .filter(free)
+        .unwrap_or_else(|| NodeId(Uuid::new_v4()))
+}
+
+pub fn gossip_keys(app: &App) -> wire::KeyRing {
+    wire::KeyRing {
+        keys: vec![app.secret.derive("gossip-key", b"").to_vec().into()],
+    }
+}
+
+/// Every manager's node address.
+pub fn managers(app: &App) -> Vec<String> {
+    let members = app.group.status().members;
+    members
+        .into_iter()
+        .map(|member| member.node.node_address)
+        .collect()
+}

@@ -1,0 +1,121 @@
+//! The node service on 7000/tcp: enrolment, sessions, downloads.
+
+mod enroll;
+mod session;
+mod sessions;
+
+use std::pin::Pin;
+
+use anyhow::Context;
+use futures::Stream;
+use krakend_domain::NodeId;
+use krakend_proto::node::{
+    self as wire,
+    node_service_server::{NodeService, NodeServiceServer},
+};
+use tokio::net::TcpListener;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{
+    app::{App, node_server},
+    trust::{CertifiedRole, role_of},
+};
+
+pub use sessions::{SessionInfo, Sessions};
+
+const MAX_MESSAGE_BYTES: usize = 4 << 20;
+const CHUNK_BYTES: usize = 256 << 10;
+const MAX_DOCUMENT_BYTES: usize = 64 << 20;
+
+/// Serves the node port until the manager stops.
+pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
+    let mut server = node_server(&app)?;
+    let stop = app.stop.clone();
+    let service =
+        NodeServiceServer::new(Service { app }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    server
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .await
+        .context("the node port failed")
+}
+
+struct Service {
+    app: App,
+}
+
+type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl NodeService for Service {
+    type SessionStream = Outgoing<wire::ManagerMessage>;
+    type DownloadStream = Outgoing<wire::DocumentChunk>;
+
+    async fn enroll(
+        &self,
+        request: Request<wire::EnrollRequest>,
+    ) -> Result<Response<wire::EnrollResponse>, Status> {
+        enroll::enroll(&self.app, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn session(
+        &self,
+        request: Request<Streaming<wire::NodeMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let node_id = certified_node(&request)?;
+        let messages = request.into_inner();
+        let stream = session::run(self.app.clone(), node_id, messages);
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn download(
+        &self,
+        request: Request<wire::DownloadRequest>,
+    ) -> Result<Response<Self::DownloadStream>, Status> {
+        let node_id = certified_node(&request)?;
+        let digest = krakend_proto::digest_from("digest", &request.get_ref().digest)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let state = self.app.group.stale().state;
+        let node = state.node(node_id);
+        let node = node.ok_or_else(|| Status::permission_denied("this node is not registered"))?;
+        let version = state
+            .version_by_digest(&node.fleet, &digest)
+            .ok_or_else(|| {
+                Status::not_found(format!(
+                    "fleet {} has no version {digest} on this manager",
+                    node.fleet
+                ))
+            })?;
+        let body = zstd::bulk::decompress(&version.body, MAX_DOCUMENT_BYTES)
+            .map_err(|error| Status::data_loss(format!("version {}: {error}", version.number)))?;
+        let chunks: Vec<_> = body
+            .chunks(CHUNK_BYTES)
+            .map(|chunk| {
+                Ok(wire::DocumentChunk {
+                    data: chunk.to_vec().into(),
+                })
+            })
+            .collect();
+        Ok(Response::new(Box::pin(futures::stream::iter(chunks))))
+    }
+}
+
+/// The node that the client's certificate names.
+fn certified_node<T>(request: &Request<T>) -> Result<NodeId, Status> {
+    let certificates = request.peer_certs().ok_or_else(|| {
+        Status::unauthenticated("no client certificate: enrol with a join token first")
+    })?;
+    let leaf = certificates
+        .first()
+        .ok_or_else(|| Status::unauthenticated("the client's certificate chain is empty"))?;
+    match role_of(leaf) {
+        Ok(CertifiedRole::Node(id)) => Ok(NodeId(id)),
+        Ok(CertifiedRole::Manager(_)) => Err(Status::permission_denied(
+            "a manager's certificate opens no node session",
+        )),
+        Err(reason) => Err(Status::unauthenticated(reason)),
+    }
+}

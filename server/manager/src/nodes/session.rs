@@ -1,0 +1,374 @@
+//! One node's life with the leader.
+
+use std::time::Duration;
+
+use futures::Stream;
+use krakend_domain::{
+    Applied, Command, Digest, GatewayKind, NodeId, NodeRegistration, Rejected, SampleStream,
+};
+use krakend_proto::{
+    LeaseClaims, decode_sample, digest_from,
+    node::{self as wire, manager_message::Message as Out, node_message::Message as In},
+    uuid_from,
+};
+use krakend_raft::ProposeError;
+use sha2::Digest as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::{
+    enroll::{gossip_keys, managers},
+    sessions::SessionGuard,
+};
+use crate::{app::App, clock, control::propose};
+
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+const MAX_TEXT: usize = 4_000;
+const MAX_SAMPLES: usize = 256;
+
+fn message(message: Out) -> wire::ManagerMessage {
+    wire::ManagerMessage {
+        message: Some(message),
+    }
+}
+
+/// Messages to one node that wait to be sent.
+const OUTGOING: usize = 64;
+
+type Outgoing = mpsc::Sender<Result<wire::ManagerMessage, Status>>;
+
+/// The manager's side of a session, as the stream of what it says. It ends when the node hangs up.
+pub fn run(
+    app: App,
+    node_id: NodeId,
+    messages: Streaming<wire::NodeMessage>,
+) -> impl Stream<Item = Result<wire::ManagerMessage, Status>> {
+    let (out, answers) = mpsc::channel(OUTGOING);
+    tokio::spawn(async move {
+        if let Err(status) = drive(&app, node_id, messages, &out).await {
+            tracing::debug!("the session of {} ended: {status}", node_id.krakend());
+            let _ = out.send(Err(status)).await;
+        }
+    });
+    ReceiverStream::new(answers)
+}
+
+async fn say(out: &Outgoing, text: Out) -> Result<(), Status> {
+    out.send(Ok(message(text)))
+        .await
+        .map_err(|_| Status::cancelled("the node hung up"))
+}
+
+async fn drive(
+    app: &App,
+    node_id: NodeId,
+    mut messages: Streaming<wire::NodeMessage>,
+    out: &Outgoing,
+) -> Result<(), Status> {
+    let leadership = app.group.leadership().borrow().clone();
+    if !leadership.is_me {
+        return say(out, redirect(app)).await;
+    }
+    let hello = first_message(&mut messages).await?;
+    let epoch = match register(app, node_id, &hello).await? {
+        Registration::Admitted { epoch } => epoch,
+        Registration::Refused(refused) => return say(out, Out::Refused(refused)).await,
+    };
+    let cancel = CancellationToken::new();
+    let guard = app.sessions.begin(node_id, hello.ready, cancel.clone());
+    let welcome = wire::Welcome {
+        manager_id: app.group.identity().manager_id.to_string(),
+        term: leadership.term,
+        epoch,
+        managers: managers(app),
+    };
+    say(out, Out::Welcome(welcome)).await?;
+    say(out, Out::GossipKeys(gossip_keys(app))).await?;
+    say(out, Out::Lease(lease(app, node_id))).await?;
+    if let Some(applied) = hello.applied {
+        acknowledge(app, node_id, applied).await?;
+    }
+    let talk = talk(app, node_id, messages, out, &guard);
+    tokio::select! {
+        over = talk => over,
+        () = cancel.cancelled() => Err(Status::aborted("the node opened a newer session")),
+        () = app.stop.cancelled() => Err(Status::unavailable("this manager is stopping")),
+    }
+}
+
+/// Everything after the welcome: orders as they come to stand, answers to what the node says.
+async fn talk(
+    app: &App,
+    node_id: NodeId,
+    mut messages: Streaming<wire::NodeMessage>,
+    out: &Outgoing,
+    guard: &SessionGuard<'_>,
+) -> Result<(), Status> {
+    let mut applied_index = app.group.applied();
+    let mut leader = app.group.leadership();
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    let mut sent = None;
+    loop {
+        if !leader.borrow_and_update().is_me {
+            return say(out, redirect(app)).await;
+        }
+        let order = standing_order(app, node_id);
+        if order != sent {
+            sent = order;
+            if let Some(order) = desired(app, node_id) {
+                say(out, Out::Desired(order)).await?;
+            }
+        }
+        tokio::select! {
+            _ = leader.changed() => {}
+            _ = applied_index.changed() => {}
+            _ = heartbeat.tick() => {
+                say(out, Out::Heartbeat(wire::Heartbeat { ready: true })).await?;
+            }
+            incoming = messages.message() => {
+                let Some(incoming) = incoming? else { return Ok(()) };
+                let Some(incoming) = incoming.message else { continue };
+                let (answer, over) = handle(app, node_id, guard, incoming).await?;
+                if let Some(answer) = answer {
+                    say(out, answer).await?;
+                }
+                if over {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn redirect(app: &App) -> Out {
+    let leader = app.group.leadership().borrow().leader;
+    let members = app.group.status().members;
+    let leader = members
+        .into_iter()
+        .find(|member| Some(member.id) == leader && leader != Some(app.group.identity().manager_id))
+        .map(|member| member.node.node_address);
+    Out::Redirect(wire::Redirect {
+        leader: leader.unwrap_or_default(),
+        managers: managers(app),
+    })
+}
+
+async fn first_message(messages: &mut Streaming<wire::NodeMessage>) -> Result<wire::Hello, Status> {
+    let first = tokio::time::timeout(HELLO_WITHIN, messages.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no Hello came"))??;
+    match first.and_then(|first| first.message) {
+        Some(In::Hello(hello)) => Ok(hello),
+        _ => Err(Status::invalid_argument("a session begins with Hello")),
+    }
+}
+
+enum Registration {
+    Admitted { epoch: u64 },
+    Refused(wire::Refused),
+}
+
+async fn register(app: &App, node_id: NodeId, hello: &wire::Hello) -> Result<Registration, Status> {
+    let registration = registration(app, node_id, hello)?;
+    match propose(app, Command::RegisterNode(registration)).await {
+        Ok(proposed) => {
+            let Applied::Registered { fresh, epoch, .. } = proposed.applied else {
+                return Err(Status::internal("unexpected answer to a registration"));
+            };
+            if fresh {
+                tracing::info!("Sending the limits to the krakend: {}", node_id.krakend());
+            }
+            Ok(Registration::Admitted { epoch })
+        }
+        Err(ProposeError::Rejected { rejected, .. }) => {
+            tracing::warn!("{rejected}");
+            Ok(Registration::Refused(wire::Refused {
+                code: refusal_code(&rejected).into(),
+                message: rejected.to_string(),
+            }))
+        }
+        Err(error) => Err(Status::unavailable(error.to_string())),
+    }
+}
+
+fn refusal_code(rejected: &Rejected) -> &'static str {
+    match rejected {
+        Rejected::NoSeat { .. } => "no-seat",
+        Rejected::NodeIdInUse(_) => "id-in-use",
+        Rejected::NoSuchFleet(_) => "no-fleet",
+        _ => "rejected",
+    }
+}
+
+fn registration(
+    app: &App,
+    node_id: NodeId,
+    hello: &wire::Hello,
+) -> Result<NodeRegistration, Status> {
+    let store_id = uuid_from("store_id", &hello.store_id)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let state = app.group.stale().state;
+    let fleet = state.node(node_id).map(|node| node.fleet.clone());
+    Ok(NodeRegistration {
+        node_id,
+        store_id,
+        fleet: fleet.unwrap_or_else(krakend_domain::FleetName::default_fleet),
+        name: short(&hello.name, 255),
+        gateway_address: short(&hello.gateway_address, 255),
+        gossip_address: short(&hello.gossip_address, 255),
+        gateway: match hello.gateway_kind.as_str() {
+            "krakend" => GatewayKind::Krakend,
+            _ => GatewayKind::Embedded,
+        },
+        gateway_version: short(&hello.gateway_version, 100),
+        version: short(&hello.version, 100),
+        lease_until_ms: clock::now_ms() + app.settings.lease_ms,
+    })
+}
+
+fn short(text: &str, limit: usize) -> String {
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(limit)
+        .collect()
+}
+
+/// The limits, signed for this node. Called only after the registration is committed.
+fn lease(app: &App, node_id: NodeId) -> wire::Lease {
+    let state = app.group.stale().state;
+    let limits = state.license_status(clock::now_ms()).limits;
+    app.lease_signer.sign(&LeaseClaims {
+        group_id: state.meta().group_id.unwrap_or_default().to_string(),
+        node_id: node_id.to_string(),
+        level: limits.level,
+        max_nodes: limits.max_nodes,
+        features: limits.features,
+        issued_ms: clock::now_ms(),
+        duration_ms: app.settings.lease_ms,
+        epoch: state.meta().epoch,
+    })
+}
+
+/// Epoch and generation of the order that stands for the node.
+fn standing_order(app: &App, node_id: NodeId) -> Option<(u64, u64)> {
+    let state = app.group.stale().state;
+    let fleet = state.fleet(&state.node(node_id)?.fleet)?;
+    Some((state.meta().epoch, fleet.generation))
+}
+
+fn desired(app: &App, node_id: NodeId) -> Option<wire::Desired> {
+    let state = app.group.stale().state;
+    let node = state.node(node_id)?;
+    let fleet = state.fleet(&node.fleet)?;
+    let mut order = wire::Desired {
+        epoch: state.meta().epoch,
+        generation: fleet.generation,
+        ..wire::Desired::default()
+    };
+    if let Some(version) = state.newest_version(&node.fleet) {
+        order.number = version.number;
+        order.digest = version.digest.0.to_vec().into();
+        let body = zstd::bulk::decompress(&version.body, 64 << 20).ok()?;
+        order.body_sha256 = sha2::Sha256::digest(&body).to_vec().into();
+        order.size_bytes = version.size_bytes;
+    }
+    Some(order)
+}
+
+async fn handle(
+    app: &App,
+    node_id: NodeId,
+    guard: &SessionGuard<'_>,
+    incoming: In,
+) -> Result<(Option<Out>, bool), Status> {
+    match incoming {
+        In::Hello(_) => Err(Status::invalid_argument("a session has one Hello")),
+        In::Heartbeat(heartbeat) => {
+            guard.heard(Some(heartbeat.ready));
+            Ok((None, false))
+        }
+        In::Acknowledgement(acknowledgement) => {
+            guard.heard(None);
+            acknowledge(app, node_id, acknowledgement).await?;
+            Ok((None, false))
+        }
+        In::Statistics(batch) => {
+            guard.heard(None);
+            let answer = record(app, node_id, batch).await?;
+            Ok((Some(answer), false))
+        }
+        In::Goodbye(goodbye) => {
+            let command = Command::LeaveNode {
+                node_id,
+                hold_seat: !goodbye.for_good,
+            };
+            propose(app, command)
+                .await
+                .map_err(|error| Status::unavailable(error.to_string()))?;
+            tracing::info!("{} left", node_id.krakend());
+            Ok((Some(Out::Farewell(wire::Farewell {})), true))
+        }
+    }
+}
+
+async fn acknowledge(
+    app: &App,
+    node_id: NodeId,
+    said: wire::Acknowledgement,
+) -> Result<(), Status> {
+    let digest = |field, bytes: &[u8]| -> Result<Digest, Status> {
+        digest_from(field, bytes).map_err(|error| Status::invalid_argument(error.to_string()))
+    };
+    if said.number == 0 {
+        return Ok(());
+    }
+    let refused = !said.refusal.is_empty();
+    let command = Command::AcknowledgeVersion {
+        node_id,
+        epoch: said.epoch,
+        generation: said.generation,
+        number: said.number,
+        digest: digest("digest", &said.digest)?,
+        rendered: match refused {
+            true => Digest([0; 32]),
+            false => digest("rendered_digest", &said.rendered_digest)?,
+        },
+        refusal: refused.then(|| said.refusal.chars().take(MAX_TEXT).collect()),
+    };
+    match propose(app, command).await {
+        Ok(_) => Ok(()),
+        // An older order's acknowledgement tells nothing new.
+        Err(ProposeError::Rejected { .. }) => Ok(()),
+        Err(error) => Err(Status::unavailable(error.to_string())),
+    }
+}
+
+async fn record(app: &App, node_id: NodeId, batch: wire::StatisticsBatch) -> Result<Out, Status> {
+    let stream = uuid_from("stream", &batch.stream)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let mut samples = Vec::new();
+    for bytes in batch.samples.iter().take(MAX_SAMPLES) {
+        let sample =
+            decode_sample(bytes).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        samples.push(sample);
+    }
+    let command = Command::RecordStatistics {
+        node_id,
+        stream: SampleStream(stream),
+        samples,
+    };
+    let proposed = propose(app, command)
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let through_seq = match proposed.applied {
+        Applied::StatisticsRecorded { through_seq, .. } => through_seq,
+        _ => 0,
+    };
+    Ok(Out::StatisticsAcknowledged(wire::StatisticsAcknowledged {
+        stream: batch.stream,
+        through_seq,
+    }))
+}

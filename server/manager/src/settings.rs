@@ -1,0 +1,369 @@
+//! Settings: flag, then environment (`KRAKEND_CM_<KEY>`), then file. Read in this one place.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::log::LogFormat;
+
+/// Where the settings file is looked for when none is named.
+pub const DEFAULT_FILE: &str = "/etc/krakend/cluster-manager.yml";
+const ENVIRONMENT_PREFIX: &str = "KRAKEND_CM_";
+
+/// Settings as a file, the environment or flags give them; every key may be missing.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub struct Partial {
+    /// Name for people [default: the host's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Directory of everything that must survive [default: /var/lib/krakend-cluster-manager]
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// Address on which all ports listen [default: 0.0.0.0]
+    #[arg(long)]
+    pub listen: Option<String>,
+    /// host:port of web interface and HTTP API [default: LISTEN:9897]
+    #[arg(long)]
+    pub listen_http: Option<String>,
+    /// host:port for nodes, TCP and gossip over UDP [default: LISTEN:7000]
+    #[arg(long)]
+    pub listen_nodes: Option<String>,
+    /// host:port for the other managers [default: LISTEN:7001]
+    #[arg(long)]
+    pub listen_managers: Option<String>,
+    /// Host or address under which others reach this manager [default: the host's name, or the listen address]
+    #[arg(long)]
+    pub advertise: Option<String>,
+    /// host:port of every manager's manager port (7001), this one's included
+    #[arg(long, value_delimiter = ',')]
+    pub peers: Option<Vec<String>>,
+    /// Managers that must be there before the group forms, once [default: 1]
+    #[arg(long)]
+    pub bootstrap_expect: Option<usize>,
+    /// File with the group secret [default: DATA_DIR/group-secret]
+    #[arg(long)]
+    pub secret_file: Option<PathBuf>,
+    /// File with the key that licences are verified with [default: one that derives from the group secret]
+    #[arg(long)]
+    pub license_key_file: Option<PathBuf>,
+    /// Seconds from unreachable to down [default: 60]
+    #[arg(long)]
+    pub grace_s: Option<u64>,
+    /// Seconds from down to removed [default: 259200]
+    #[arg(long)]
+    pub reap_s: Option<u64>,
+    /// Seconds for which a lease is given [default: 604800]
+    #[arg(long)]
+    pub lease_s: Option<u64>,
+    /// Let /metrics be read without a token [default: false]
+    #[arg(long)]
+    pub metrics_open: Option<bool>,
+    /// text or json [default: text]
+    #[arg(long)]
+    pub log_format: Option<LogFormat>,
+    /// error, warn, info, debug, or a list of target=level [default: info]
+    #[arg(long)]
+    pub log_level: Option<String>,
+}
+
+/// Settings that hold.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub name: String,
+    pub data_dir: PathBuf,
+    pub listen_http: String,
+    pub listen_nodes: String,
+    pub listen_managers: String,
+    pub advertise: String,
+    pub peers: Vec<String>,
+    pub bootstrap_expect: usize,
+    pub secret_file: PathBuf,
+    pub license_key_file: Option<PathBuf>,
+    pub grace_ms: u64,
+    pub reap_ms: u64,
+    pub lease_ms: u64,
+    pub metrics_open: bool,
+    pub log_format: LogFormat,
+    pub log_level: String,
+}
+
+/// Settings that cannot hold. The process ends with 78.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the settings file {path} cannot be read: {source}")]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the settings file {path} is wrong: {reason}")]
+    File { path: PathBuf, reason: String },
+    #[error("the environment variable {name} is wrong: {reason}")]
+    Environment { name: String, reason: String },
+    #[error("{key} is {value:?}: {reason}")]
+    Value {
+        key: &'static str,
+        value: String,
+        reason: String,
+    },
+}
+
+const KEYS: &[&str] = &[
+    "name",
+    "data_dir",
+    "listen",
+    "listen_http",
+    "listen_nodes",
+    "listen_managers",
+    "advertise",
+    "peers",
+    "bootstrap_expect",
+    "secret_file",
+    "license_key_file",
+    "grace_s",
+    "reap_s",
+    "lease_s",
+    "metrics_open",
+    "log_format",
+    "log_level",
+];
+
+impl Settings {
+    /// Reads and merges. `file`: named by the user, so it must exist; otherwise the default file may be missing.
+    pub fn load(
+        flags: Partial,
+        environment: impl IntoIterator<Item = (String, String)>,
+        file: Option<&Path>,
+    ) -> Result<Self, SettingsError> {
+        let from_file = read_file(file)?;
+        let from_environment = read_environment(environment)?;
+        flags.or(from_environment).or(from_file).resolve()
+    }
+}
+
+fn read_file(named: Option<&Path>) -> Result<Partial, SettingsError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Partial::default());
+        }
+        Err(source) => {
+            return Err(SettingsError::Unreadable {
+                path: path.into(),
+                source,
+            });
+        }
+    };
+    if text.trim().is_empty() {
+        return Ok(Partial::default());
+    }
+    serde_yaml_ng::from_str(&text).map_err(|error| SettingsError::File {
+        path: path.into(),
+        reason: error.to_string(),
+    })
+}
+
+fn read_environment(
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Partial, SettingsError> {
+    let mut map = serde_yaml_ng::Mapping::new();
+    for (name, value) in variables {
+        let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) else {
+            continue;
+        };
+        let key = key.to_ascii_lowercase();
+        // The command line's own variables share the prefix.
+        if ["server", "token", "token_file", "settings", "secret"].contains(&key.as_str()) {
+            continue;
+        }
+        let wrong = |reason: String| SettingsError::Environment {
+            name: name.clone(),
+            reason,
+        };
+        let parsed = match key.as_str() {
+            "peers" => value
+                .split(',')
+                .map(|peer| serde_yaml_ng::Value::String(peer.trim().into()))
+                .collect(),
+            "bootstrap_expect" | "grace_s" | "reap_s" | "lease_s" | "metrics_open" => {
+                serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
+            }
+            _ => serde_yaml_ng::Value::String(value),
+        };
+        let mut one = serde_yaml_ng::Mapping::new();
+        one.insert(key.clone().into(), parsed.clone());
+        serde_yaml_ng::from_value::<Partial>(one.into())
+            .map_err(|error| wrong(format!("{error}; keys: {}", KEYS.join(", "))))?;
+        map.insert(key.into(), parsed);
+    }
+    // Each key parsed alone, so they parse together.
+    Ok(serde_yaml_ng::from_value(map.into()).unwrap_or_default())
+}
+
+impl Partial {
+    fn or(self, other: Self) -> Self {
+        Self {
+            name: self.name.or(other.name),
+            data_dir: self.data_dir.or(other.data_dir),
+            listen: self.listen.or(other.listen),
+            listen_http: self.listen_http.or(other.listen_http),
+            listen_nodes: self.listen_nodes.or(other.listen_nodes),
+            listen_managers: self.listen_managers.or(other.listen_managers),
+            advertise: self.advertise.or(other.advertise),
+            peers: self.peers.or(other.peers),
+            bootstrap_expect: self.bootstrap_expect.or(other.bootstrap_expect),
+            secret_file: self.secret_file.or(other.secret_file),
+            license_key_file: self.license_key_file.or(other.license_key_file),
+            grace_s: self.grace_s.or(other.grace_s),
+            reap_s: self.reap_s.or(other.reap_s),
+            lease_s: self.lease_s.or(other.lease_s),
+            metrics_open: self.metrics_open.or(other.metrics_open),
+            log_format: self.log_format.or(other.log_format),
+            log_level: self.log_level.or(other.log_level),
+        }
+    }
+
+    fn resolve(self) -> Result<Settings, SettingsError> {
+        let host = gethostname::gethostname().to_string_lossy().into_owned();
+        let listen = self.listen.unwrap_or_else(|| "0.0.0.0".into());
+        let port = |given: Option<String>, port: u16| given.unwrap_or(format!("{listen}:{port}"));
+        let listen_http = port(self.listen_http, 9897);
+        let listen_nodes = port(self.listen_nodes, 7000);
+        let listen_managers = port(self.listen_managers, 7001);
+        let every = ["0.0.0.0", "[::]", "::"].contains(&listen.as_str());
+        let advertise = self.advertise.unwrap_or(match every {
+            true => host.clone(),
+            false => listen.clone(),
+        });
+        let data_dir = self
+            .data_dir
+            .unwrap_or_else(|| "/var/lib/krakend-cluster-manager".into());
+        let settings = Settings {
+            name: self.name.unwrap_or(host),
+            listen_http: address("listen_http", listen_http)?,
+            listen_nodes: address("listen_nodes", listen_nodes)?,
+            listen_managers: address("listen_managers", listen_managers)?,
+            advertise,
+            peers: self.peers.unwrap_or_default(),
+            bootstrap_expect: self.bootstrap_expect.unwrap_or(1),
+            secret_file: self
+                .secret_file
+                .unwrap_or_else(|| data_dir.join("group-secret")),
+            data_dir,
+            license_key_file: self.license_key_file,
+            grace_ms: self.grace_s.unwrap_or(60).saturating_mul(1000),
+            reap_ms: self.reap_s.unwrap_or(259_200).saturating_mul(1000),
+            lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),
+            metrics_open: self.metrics_open.unwrap_or(false),
+            log_format: self.log_format.unwrap_or(LogFormat::Text),
+            log_level: self.log_level.unwrap_or_else(|| "info".into()),
+        };
+        settings.check()
+    }
+}
+
+impl Settings {
+    fn check(self) -> Result<Self, SettingsError> {
+        let expect = self.bootstrap_expect;
+        let wrong = |reason: String| SettingsError::Value {
+            key: "bootstrap_expect",
+            value: expect.to_string(),
+            reason,
+        };
+        if expect == 0 || expect > 9 {
+            return Err(wrong("use 1 to 9, best 3 or 5".into()));
+        }
+        if expect > 1 && self.peers.len() != expect {
+            return Err(wrong(format!(
+                "`peers` must list exactly that many managers as host:7001, this one included; it lists {}",
+                self.peers.len()
+            )));
+        }
+        for peer in &self.peers {
+            address("peers", peer.clone())?;
+        }
+        Ok(self)
+    }
+
+    /// `advertise` with the port of a listen address.
+    pub fn advertised(&self, listen: &str) -> String {
+        let port = listen.rsplit_once(':').map_or("0", |(_, port)| port);
+        format!("{}:{port}", self.advertise)
+    }
+}
+
+fn address(key: &'static str, value: String) -> Result<String, SettingsError> {
+    let port = value.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(_)) => Ok(value),
+        _ => Err(SettingsError::Value {
+            key,
+            value,
+            reason: "write host:port, for instance 192.168.1.100:7001".into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(flags: Partial, env: &[(&str, &str)], file: &str) -> Result<Settings, SettingsError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("cluster-manager.yml");
+        std::fs::write(&path, file).expect("written");
+        let env = env.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+        Settings::load(flags, env, Some(&path))
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let flags = Partial {
+            name: Some("flag".into()),
+            ..Partial::default()
+        };
+        let env = [("KRAKEND_CM_NAME", "env"), ("KRAKEND_CM_GRACE_S", "7")];
+        let settings = load(flags, &env, "name: file\ngrace_s: 9\nreap_s: 11").expect("settings");
+        assert_eq!(settings.name, "flag");
+        assert_eq!((settings.grace_ms, settings.reap_ms), (7_000, 11_000));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name_with_the_known_ones() {
+        let error = load(Partial::default(), &[], "nam: x").expect_err("refused");
+        let text = error.to_string();
+        assert!(text.contains("`nam`") && text.contains("`name`"), "{text}");
+        let env = [("KRAKEND_CM_GRACE", "7")];
+        let text = load(Partial::default(), &env, "")
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            text.contains("KRAKEND_CM_GRACE") && text.contains("grace_s"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn three_expected_managers_need_three_peers() {
+        let text = load(
+            Partial::default(),
+            &[],
+            "bootstrap_expect: 3\npeers: ['a:7001']",
+        )
+        .expect_err("refused")
+        .to_string();
+        assert!(text.contains("exactly that many"), "{text}");
+    }
+
+    #[test]
+    fn an_address_without_a_port_is_refused() {
+        let text = load(Partial::default(), &[], "listen_http: localhost")
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            text.contains("listen_http") && text.contains("host:port"),
+            "{text}"
+        );
+    }
+}
