@@ -92,23 +92,25 @@ impl Stage {
         })
     }
 
-    /// Reads the admin's token, which appears when the group has formed.
+    /// Reads the admin's token, which appears at every manager when the group has formed.
     ///
     /// # Errors
     /// It is not there in time.
     pub async fn find_token(&mut self, limit: Duration) -> Result<()> {
-        let file = self.managers[0].admin_token();
-        let what = format!("the admin's token in {}", file.display());
-        let token = until(&what, limit, || async {
-            let text = std::fs::read_to_string(&file)?;
-            let text = text.trim().to_owned();
-            Ok(if text.is_empty() {
-                Seen::No("an empty file".into())
-            } else {
-                Seen::Yes(text)
+        let mut token = String::new();
+        for manager in &self.managers {
+            let file = manager.admin_token();
+            let what = format!("the admin's token in {}", file.display());
+            token = until(&what, limit, || async {
+                let text = std::fs::read_to_string(&file)?.trim().to_owned();
+                Ok(if text.is_empty() {
+                    Seen::No("an empty file".into())
+                } else {
+                    Seen::Yes(text)
+                })
             })
-        });
-        let token = token.await?;
+            .await?;
+        }
         self.api = Api::new(
             self.managers.iter().map(|manager| manager.http).collect(),
             token,
