@@ -191,7 +191,7 @@ fn mac(key: &[u8], signed: &[u8]) -> Hmac<Sha256> {
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
     let digits = digits.trim().as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     digits

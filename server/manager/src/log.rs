@@ -23,7 +23,13 @@ pub enum LogFormat {
 
 /// Sends logs to standard error. `filter` is a level or a list of `target=level`.
 pub fn init(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // Libraries speak of their inner life at `info`; a plain level means this program's own.
+    let quiet = format!(
+        "warn,openraft=error,raft_log=warn,krakend={filter},krakend_cluster_manager={filter},krakend_raft={filter},krakend_storage={filter},krakend_gossip={filter}"
+    );
+    let plain = filter.parse::<Level>().is_ok();
+    let chosen = if plain { quiet.as_str() } else { filter };
+    let filter = EnvFilter::try_new(chosen).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

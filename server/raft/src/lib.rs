@@ -3,6 +3,9 @@
 //! The only crate that names openraft. It knows nothing about HTTP and nothing about nodes: commands go in through
 //! [`GroupHandle::propose`], frozen states come out of [`GroupHandle::linearizable`] and [`GroupHandle::stale`].
 
+// The size of its errors is openraft's choice.
+#![allow(clippy::result_large_err)]
+
 mod codec;
 mod error;
 mod group;

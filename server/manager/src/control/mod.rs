@@ -28,7 +28,7 @@ pub async fn run(app: App) -> anyhow::Result<()> {
     let registrar = tokio::spawn(register_until_known(app.clone()));
     let mut leadership = app.group.leadership();
     while !app.stop.is_cancelled() {
-        let now = leadership.borrow_and_update().clone();
+        let now = *leadership.borrow_and_update();
         if now.is_me {
             lead(&app, now.term).await;
         } else {
@@ -63,7 +63,7 @@ async fn lead(app: &App, term: u64) {
         ..LifeCycleSettings::default()
     };
     loop {
-        let now = leadership.borrow_and_update().clone();
+        let now = *leadership.borrow_and_update();
         if !now.is_me || now.term != term || app.stop.is_cancelled() {
             return;
         }

@@ -68,7 +68,7 @@ async fn drive(
     mut messages: Streaming<wire::NodeMessage>,
     out: &Outgoing,
 ) -> Result<(), Status> {
-    let leadership = app.group.leadership().borrow().clone();
+    let leadership = *app.group.leadership().borrow();
     if !leadership.is_me {
         return say(out, redirect(app)).await;
     }

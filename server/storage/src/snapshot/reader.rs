@@ -7,6 +7,9 @@ use std::{
 use super::{END, FORMAT, MAGIC, MAX_FIELD_BYTES};
 use crate::{FileError, SnapshotError};
 
+/// One record's key and value.
+type KeyAndValue = (Vec<u8>, Vec<u8>);
+
 /// Reads a snapshot record by record. A damaged one ends with an error, at the latest after its last record, so
 /// nothing that was read may be used before the iterator has ended without one.
 pub struct SnapshotReader {
@@ -40,7 +43,7 @@ impl SnapshotReader {
         &self.meta
     }
 
-    fn next_record(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, SnapshotError> {
+    fn next_record(&mut self) -> Result<Option<KeyAndValue>, SnapshotError> {
         let key_bytes = self.read_u32()?;
         if key_bytes == END {
             self.verify_end()?;
@@ -101,7 +104,7 @@ impl SnapshotReader {
 }
 
 impl Iterator for SnapshotReader {
-    type Item = Result<(Vec<u8>, Vec<u8>), SnapshotError>;
+    type Item = Result<KeyAndValue, SnapshotError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
