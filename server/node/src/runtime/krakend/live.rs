@@ -1,8 +1,8 @@
 //! A KrakenD that serves, with all the front door needs to use it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,7 +43,7 @@ pub(crate) struct Live {
     pub(crate) health_path: Option<String>,
     pub(crate) expects_health_200: bool,
     pub(crate) backend_names: HashMap<String, BackendName>,
-    client: Client<HttpConnector, UpstreamBody>,
+    client: std::sync::Mutex<Client<HttpConnector, UpstreamBody>>,
     ledger: Mutex<Ledger>,
     in_flight: AtomicUsize,
     idle: Notify,
@@ -64,15 +64,19 @@ pub(crate) struct LiveParts {
     pub(crate) backend_names: HashMap<String, BackendName>,
 }
 
+fn client(idle_connections: usize) -> Client<HttpConnector, UpstreamBody> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(OWN_REQUEST_TIMEOUT * 5));
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(idle_connections)
+        .build(connector)
+}
+
 impl Live {
     pub(crate) fn new(parts: LiveParts) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(OWN_REQUEST_TIMEOUT * 5));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build(connector);
         Self {
             process: parts.process,
             port: parts.port,
@@ -83,7 +87,7 @@ impl Live {
             health_path: parts.health_path,
             expects_health_200: parts.expects_health_200,
             backend_names: parts.backend_names,
-            client,
+            client: std::sync::Mutex::new(client(usize::MAX)),
             ledger: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             idle: Notify::new(),
@@ -95,7 +99,9 @@ impl Live {
         &self,
         request: Request<UpstreamBody>,
     ) -> Result<Response<Incoming>, Error> {
-        self.client.request(request).await
+        let client = self.client.lock();
+        let client = client.unwrap_or_else(PoisonError::into_inner).clone();
+        client.request(request).await
     }
 
     /// Counts a request in; the guard counts it out.
@@ -117,8 +123,12 @@ impl Live {
         }
     }
 
+    /// From now on no connection outlives its request: a KrakenD that is told to stop waits about five seconds
+    /// for connections that are open and have carried no request yet.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
+        let mut pool = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        *pool = client(0);
     }
 
     pub(crate) fn is_retired(&self) -> bool {
