@@ -299,3 +299,73 @@ async fn a_second_manager_cannot_open_the_same_data_directory() -> Result<()> {
     drop(group.dir);
     Ok(())
 }
+
+/// Waits until a manager's log says all of `words`.
+async fn logs(manager: &Manager, words: &[&str]) -> Result<()> {
+    until("a line in the log", LIMIT, || async {
+        let log = std::fs::read_to_string(manager.log())?;
+        Ok(match says(&log, words) {
+            Ok(()) => Seen::Yes(()),
+            Err(error) => Seen::No(error.to_string()),
+        })
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn managers_with_different_secrets_do_not_form_a_group_and_say_why() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut managers = [manager(dir.path(), 1)?, manager(dir.path(), 2)?];
+    let peers = [managers[0].managers, managers[1].managers];
+    for manager in &mut managers {
+        let secret = manager.dir.join("group-secret");
+        write_secret(&secret)?;
+        manager.configure(&peers, &secret, 5)?;
+        manager.start()?;
+    }
+    for (manager, other) in [(&managers[0], peers[1]), (&managers[1], peers[0])] {
+        let other = other.to_string();
+        logs(
+            manager,
+            &["1 of 2 managers are there", &other, "another group secret"],
+        )
+        .await?;
+        assert!(!manager.admin_token().exists());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_directory_of_another_group_is_named_and_the_manager_stops() -> Result<()> {
+    let group = Group::start().await?;
+    let other = group.dir.path().join("other");
+    std::fs::create_dir_all(&other)?;
+    let mut second = manager(&other, 2)?;
+    let secret = group.dir.path().join("group-secret");
+    second.configure(&[second.managers], &secret, 5)?;
+    second.start()?;
+    until("a second group", LIMIT, || async {
+        Ok(match second.admin_token().exists() {
+            true => Seen::Yes(()),
+            false => Seen::No("no admin token".into()),
+        })
+    })
+    .await?;
+    let process = second.process.as_mut().context("started")?;
+    process.terminate()?;
+    process.wait(LIMIT).await?;
+    second.configure(&[second.managers, group.manager.managers], &secret, 5)?;
+    second.start()?;
+    let process = second.process.as_mut().context("started")?;
+    let status = process.wait(LIMIT).await?;
+    assert_eq!(status.code(), Some(1));
+    logs(
+        &second,
+        &[
+            "belongs to group",
+            &group.manager.managers.to_string(),
+            "data_dir",
+        ],
+    )
+    .await
+}

@@ -20,7 +20,7 @@ const STEP_EVERY: Duration = Duration::from_millis(250);
 const PROBE_WITHIN: Duration = Duration::from_millis(1500);
 const JOIN_WITHIN: Duration = Duration::from_secs(65);
 /// Steps between two lines in the log that say what is waited for.
-const SAY_EVERY: u32 = 40;
+const SAY_EVERY: u32 = 12;
 
 /// What a step found out.
 enum Step {
@@ -36,17 +36,39 @@ impl Inner {
                 peers: peers.len(),
             });
         }
+        if self.is_member(self.local.identity().manager_id) {
+            return self.compare_groups(peers).await;
+        }
         let mut steps = 0u32;
         loop {
             match self.step(peers, expect).await? {
                 Step::Member => return Ok(()),
                 Step::Waiting(reason) if steps % SAY_EVERY == SAY_EVERY - 1 => {
-                    tracing::info!(reason, "waiting to become a member of the group");
+                    tracing::warn!(
+                        "waiting to become a member of the group: {reason}; a manager that runs and is not reachable may have another group secret"
+                    );
                 }
                 Step::Waiting(_) => {}
             }
             steps = steps.wrapping_add(1);
             tokio::time::sleep(STEP_EVERY).await;
+        }
+    }
+
+    /// A member that starts with somebody else's peers, or with somebody else's data, says so and stops.
+    async fn compare_groups(&self, peers: &[String]) -> Result<(), FormError> {
+        let Some(ours) = self.local.identity().group_id else {
+            return Ok(());
+        };
+        let own = &self.local.node().raft_address;
+        let others: Vec<&String> = peers.iter().filter(|peer| *peer != own).collect();
+        let (found, _) = self.probe(&others).await;
+        let other = found
+            .into_values()
+            .find_map(|(peer, it)| it.group_id.filter(|id| *id != ours).map(|id| (peer, id)));
+        match other {
+            Some((peer, theirs)) => Err(FormError::OtherGroup { ours, theirs, peer }),
+            None => Ok(()),
         }
     }
 
