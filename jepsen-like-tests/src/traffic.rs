@@ -159,7 +159,12 @@ impl Traffic {
     }
 }
 
-/// Sends one request after the other at an even pace.
+/// Half a wave of the traffic, in seconds: a rate that never moves cannot show that the dashboard does.
+const HALF_WAVE_S: u64 = 4;
+/// In the second half of a wave each so-many-th request is left out.
+const EBB: u64 = 5;
+
+/// Sends one request after the other at an even pace, a fifth fewer in every second half of a wave.
 struct Worker {
     client: Client,
     next_id: Arc<AtomicU64>,
@@ -169,8 +174,13 @@ impl Worker {
     async fn run(&mut self, offset: Duration, pace: Duration) {
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + offset, pace);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        let start = std::time::Instant::now();
+        for tick in 0u64.. {
             ticks.tick().await;
+            let ebbs = (start.elapsed().as_secs() / HALF_WAVE_S) % 2 == 1;
+            if ebbs && tick % EBB == 0 && !self.client.flags.leave.load(Ordering::Relaxed) {
+                continue;
+            }
             if self.client.flags.leave.load(Ordering::Relaxed) {
                 return;
             }

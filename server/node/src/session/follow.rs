@@ -64,7 +64,8 @@ impl Follower {
             let session = self.session(&enrolled, membership.as_ref(), &mut route, &address);
             let end = session.await;
             let was_joined = self.status.leave_manager();
-            if was_joined {
+            // A refusal is an answer, but no reason to ask again at once.
+            if was_joined && !matches!(end, End::Refused { .. }) {
                 back_off.reset();
             }
             if end == End::Left {
