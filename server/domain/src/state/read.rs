@@ -123,7 +123,7 @@ impl ClusterState {
         self.events.iter().rev().map(|(_, event)| event)
     }
 
-    /// Events of entries after `index`, oldest first; `None` when some of them are no longer kept.
+    /// Events of entries after `index` that are still kept, oldest first; see [`Self::oldest_event_index`].
     pub fn events_after(&self, index: u64) -> impl Iterator<Item = &Event> {
         self.events.range((index + 1, 0)..).map(|(_, event)| event)
     }
