@@ -149,27 +149,32 @@ impl Inner {
         if voters.len() == 1 {
             return Err(ChangeError::LastVoter(id.0));
         }
-        self.keeps_quorum(id)?;
+        self.keeps_quorum(id).await?;
         let change = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
         within(self.raft.change_membership(change, false)).await
     }
 
-    /// Refuses to take out a voter without whom the rest would have no majority that answers.
-    fn keeps_quorum(&self, id: MemberId) -> Result<(), ChangeError> {
-        let members = self.status().members;
-        let rest: Vec<_> = members
-            .iter()
-            .filter(|it| it.voter && it.id != id.0)
-            .collect();
-        let answering = rest.iter().filter(|it| it.reachable == Some(true)).count();
-        if answering > rest.len() / 2 {
-            return Ok(());
+    /// Refuses to take out a voter without whom the rest would have no majority that answers. A leader that has just
+    /// begun has heard nobody yet, so it is given a moment.
+    async fn keeps_quorum(&self, id: MemberId) -> Result<(), ChangeError> {
+        let until = Instant::now() + 2 * self.timers.election_max();
+        loop {
+            let members = self.status().members;
+            let rest = members.iter().filter(|it| it.voter && it.id != id.0);
+            let remaining = rest.clone().count();
+            let answering = rest.filter(|it| it.reachable == Some(true)).count();
+            if answering > remaining / 2 {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(ChangeError::QuorumAtRisk {
+                    id: id.0,
+                    answering,
+                    remaining,
+                });
+            }
+            tokio::time::sleep(RETRY).await;
         }
-        Err(ChangeError::QuorumAtRisk {
-            id: id.0,
-            answering,
-            remaining: rest.len(),
-        })
     }
 
     /// Gives the leadership to one voter and waits until it has it.
