@@ -183,6 +183,13 @@ impl GroupHandle {
         self.inner.stop().await;
     }
 
+    /// Resolves when a connection to the leader stands that tells of its end. For tests.
+    #[doc(hidden)]
+    pub async fn attending(&self) {
+        let mut attended = self.inner.attended.subscribe();
+        let _ = attended.wait_for(Option::is_some).await;
+    }
+
     /// Resolves when Raft has died, with the reason. The process should exit then, and be started again.
     pub async fn fatal(&self) -> String {
         let mut fault = self.inner.fault.subscribe();

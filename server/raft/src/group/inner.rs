@@ -36,6 +36,10 @@ pub(crate) struct Inner {
     /// One step of forming at a time, ours or another manager's.
     pub(super) forming: tokio::sync::Mutex<()>,
     pub(super) fault: watch::Sender<Option<String>>,
+    /// The leader to whom a connection stands that tells of its end.
+    pub(super) attended: watch::Sender<Option<MemberId>>,
+    /// The leader whose process was seen to end, and its term.
+    pub(super) dead: watch::Sender<Option<(MemberId, u64)>>,
     /// Raft's threads; gone after the stop.
     pub(super) runtime: Mutex<Option<Runtime>>,
     pub(super) lock: Mutex<Option<DataDirLock>>,

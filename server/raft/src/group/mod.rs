@@ -11,6 +11,7 @@ mod read;
 mod serve;
 mod snapshots;
 mod status;
+mod vigil;
 
 pub use handle::GroupHandle;
 pub use open::{GroupConfig, SnapshotSettings};

@@ -12,7 +12,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Inner, snapshots, status, status::Leadership};
+use super::{Inner, snapshots, status, status::Leadership, vigil};
 use crate::{
     error::OpenError,
     network::{Dialer, Local, NetworkFactory, PeerTls, Peers},
@@ -143,11 +143,14 @@ impl Inner {
             leadership: watch::Sender::new(Leadership::default()),
             forming: tokio::sync::Mutex::default(),
             fault: watch::Sender::new(None),
+            attended: watch::Sender::new(None),
+            dead: watch::Sender::new(None),
             runtime: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
         });
         runtime.spawn(status::watch_leadership(Arc::downgrade(&inner)));
         runtime.spawn(status::watch_health(Arc::downgrade(&inner)));
+        runtime.spawn(vigil::keep(Arc::downgrade(&inner)));
         runtime.spawn(snapshots::run(Arc::downgrade(&inner), config.snapshots));
         if let Ok(mut kept) = inner.runtime.lock() {
             *kept = Some(runtime);

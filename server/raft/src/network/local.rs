@@ -27,6 +27,8 @@ pub(crate) struct Local {
     shared: Arc<Shared>,
     /// Where moved members are.
     pub(crate) book: AddressBook,
+    /// This run of the process.
+    pub(crate) run: Uuid,
     started: Instant,
     /// When the leader was last heard, in milliseconds since the start plus one. 0: never.
     heard: AtomicU64,
@@ -45,6 +47,7 @@ impl Local {
             identity: Mutex::new(identity),
             shared,
             book: AddressBook::default(),
+            run: Uuid::new_v4(),
             started: Instant::now(),
             heard: AtomicU64::new(0),
         }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     error::ChangeError,
-    types::{ManagerNode, MemberId, SnapshotMeta, Vote},
+    types::{LogId, ManagerNode, MemberId, SnapshotMeta, Vote},
 };
 
 /// A command on its way to the leader.
@@ -81,6 +81,23 @@ pub(crate) enum ChangeReply {
     Done,
     NotLeader,
     Failed(ChangeError),
+}
+
+/// The run of a manager's process that answers: a restarted one has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run(pub Uuid);
+
+/// Whether the leader's process has ended, as the asked manager saw it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct DeathQuestion {
+    pub leader: MemberId,
+    pub term: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DeathReply {
+    pub seen: bool,
+    pub last_log: Option<LogId>,
 }
 
 /// Asks who is there.

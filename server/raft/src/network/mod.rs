@@ -19,8 +19,9 @@ pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
-    ChangeReply, GrantReply, GrantRequest, JoinReply, JoinRequest, MembershipChange, ProbeReply,
-    ProbeRequest, ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest,
+    ChangeReply, DeathQuestion, DeathReply, GrantReply, GrantRequest, JoinReply, JoinRequest,
+    MembershipChange, ProbeReply, ProbeRequest, ProposeReply, ProposeRequest, ReadIndexReply,
+    ReadIndexRequest, Run,
 };
 pub(crate) use peers::{AskError, Peers};
 

@@ -8,10 +8,10 @@ use std::{
 use krakend_proto::manager::{Envelope, Reply, manager_peer_client::ManagerPeerClient};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Response, Status, Streaming, transport::Channel};
 use uuid::Uuid;
 
-use super::{Dialer, Local, MAX_MESSAGE_BYTES};
+use super::{Dialer, Local, MAX_MESSAGE_BYTES, Run};
 use crate::{codec, types::MemberId};
 
 /// Connections that are kept; a group has few members.
@@ -105,6 +105,28 @@ impl Peers {
             }
             Err(_) => Err(unknown(format!("no answer in {within:?}"))),
         }
+    }
+
+    /// A connection of its own to a member, open until its process ends. `None`: it was not opened.
+    pub(crate) async fn attend(
+        dialer: &Dialer,
+        local: &Local,
+        address: &str,
+        to: (MemberId, Uuid),
+    ) -> Option<(Run, Streaming<Reply>)> {
+        let request = Envelope {
+            handshake: Some(local.handshake(Some(to))),
+            payload: codec::encode(&()).ok()?.into(),
+        };
+        let channel = dialer.connect(address).await.ok()?;
+        let mut client = ManagerPeerClient::new(channel);
+        let mut stream = client.attend(request).await.ok()?.into_inner();
+        let first = stream.message().await.ok()??;
+        Some((codec::decode(&first.payload).ok()?, stream))
+    }
+
+    pub(crate) fn dialer(&self) -> Dialer {
+        self.dialer.clone()
     }
 
     async fn channel(&self, address: &str, within: Duration) -> Result<Channel, AskError> {

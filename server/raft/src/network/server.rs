@@ -8,8 +8,8 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{
-    GrantRequest, JoinRequest, MembershipChange, ProbeRequest, ProposeRequest, ReadIndexRequest,
-    SnapshotHead,
+    DeathQuestion, GrantRequest, JoinRequest, MembershipChange, ProbeRequest, ProposeRequest,
+    ReadIndexRequest, Run, SnapshotHead,
 };
 use crate::{
     codec,
@@ -121,6 +121,7 @@ impl PeerService {
 #[tonic::async_trait]
 impl ManagerPeer for PeerService {
     type AppendStreamStream = ReceiverStream<Result<Reply, Status>>;
+    type AttendStream = ReceiverStream<Result<Reply, Status>>;
 
     async fn append(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, rpc): (_, AppendEntriesRequest<TypeConfig>) = self.open(&request)?;
@@ -212,6 +213,23 @@ impl ManagerPeer for PeerService {
     async fn change(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, change): (_, MembershipChange) = self.open(&request)?;
         reply(&self.inner.handle_change(change).await)
+    }
+
+    async fn attend(
+        &self,
+        request: Request<Envelope>,
+    ) -> Result<Response<Self::AttendStream>, Status> {
+        self.open::<()>(&request)?;
+        let (sender, receiver) = mpsc::channel(1);
+        let _ = sender.try_send(encode(&Run(self.inner.local.run)));
+        // Held until the caller hangs up: what ends it before is the end of this process.
+        tokio::spawn(async move { sender.closed().await });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn confirm_death(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let (_, question): (_, DeathQuestion) = self.open(&request)?;
+        reply(&self.inner.handle_confirm_death(question).await)
     }
 
     async fn probe(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {

@@ -7,7 +7,9 @@ use std::{
 };
 
 use krakend_domain::{Command, Digest, ManagerRecord, Role, TokenRecord};
-use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, Proposed, SnapshotSettings, SyncFault};
+use krakend_raft::{
+    GroupConfig, GroupHandle, ManagerNode, Proposed, SnapshotSettings, SyncFault, Timers,
+};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
@@ -29,6 +31,7 @@ pub struct Manager {
     pub address: String,
     pub snapshots: SnapshotSettings,
     pub fault: SyncFault,
+    pub timers: Timers,
     running: Option<Running>,
 }
 
@@ -48,6 +51,7 @@ impl Manager {
             address,
             snapshots: SnapshotSettings::default(),
             fault: SyncFault::default(),
+            timers: Timers::lan(),
             running: None,
         }
     }
@@ -65,6 +69,7 @@ impl Manager {
         };
         let mut config = GroupConfig::new(self.data_dir(), node);
         config.snapshots = self.snapshots;
+        config.timers = self.timers;
         config.sync_fault = Some(self.fault.clone());
         let handle = GroupHandle::open(config, None, clock).await.unwrap();
         let listener = TcpListener::bind(&self.address).await.unwrap();
@@ -107,10 +112,15 @@ impl Manager {
 
 /// Starts managers with some time in between, and forms their group.
 pub async fn group(count: usize, snapshots: SnapshotSettings) -> Vec<Manager> {
+    group_with(count, |manager| manager.snapshots = snapshots).await
+}
+
+/// The same with any settings.
+pub async fn group_with(count: usize, set: impl Fn(&mut Manager)) -> Vec<Manager> {
     let mut managers = Vec::new();
     for _ in 0..count {
         let mut manager = Manager::new().await;
-        manager.snapshots = snapshots;
+        set(&mut manager);
         managers.push(manager);
     }
     let peers: Vec<String> = managers.iter().map(|it| it.address.clone()).collect();
