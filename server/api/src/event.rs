@@ -22,6 +22,8 @@ pub enum EventKind {
     TokenCreated,
     TokenRevoked,
     StatisticsWindow,
+    GroupRestored,
+    GroupRecovered,
     /// Written by a newer manager; `message` still says what happened.
     #[serde(other)]
     Other,

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerId, Millis, NodeId,
-    NodeState, Sample, SampleStream, TokenId, TokenRecord,
+    Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerId, Millis, NewEpoch,
+    NodeId, NodeState, Sample, SampleStream, TokenId, TokenRecord,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
@@ -94,6 +94,9 @@ pub enum Command {
         request: Digest,
         command: Box<Command>,
     },
+    /// Ends a group and goes on as another, after a restore or the recovery of a lost quorum. Only ever applied to
+    /// a data directory that no manager uses, never proposed.
+    BeginEpoch(NewEpoch),
 }
 
 /// Names and addresses of a manager.

@@ -39,4 +39,6 @@ pub enum EventKind {
     LicenseStateChanged,
     TokenCreated,
     TokenRevoked,
+    GroupRestored,
+    GroupRecovered,
 }

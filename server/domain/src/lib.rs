@@ -9,6 +9,7 @@ mod idempotency;
 mod ids;
 mod license;
 mod life_cycle;
+mod lineage;
 mod node;
 mod outcome;
 mod record;
@@ -26,6 +27,7 @@ pub use license::{
     Claims, FREE_LEVEL, FREE_MAX_NODES, LicenseRecord, LicenseState, LicenseStatus, Limits,
 };
 pub use life_cycle::{GossipView, LifeCycleSettings, Observation, plan_life_cycle};
+pub use lineage::{EpochCause, FormerGroup, NewEpoch};
 pub use node::{AppliedVersion, GatewayKind, NodeRecord, NodeState, Refusal, Seat};
 pub use outcome::{Applied, Outcome, Rejected};
 pub use record::{RecordError, RecordKey};

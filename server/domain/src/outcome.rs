@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{Digest, Event, FleetName, Millis, NodeId, NodeState, RecordKey, SampleStream};
 
@@ -93,4 +94,6 @@ pub enum Rejected {
     IdempotencyKeyReused { index: u64 },
     #[error("at most {limit} {what} are kept; remove some first")]
     TooMany { what: String, limit: u64 },
+    #[error("group id {0} has been used; a restore or a recovery takes a new one")]
+    GroupIdUsed(Uuid),
 }

@@ -6,7 +6,7 @@ use super::chart::{Moment, MomentKind};
 use super::clock;
 
 /// Names of the messages on the event stream that carry an [`Event`].
-pub const STREAM_KINDS: [&str; 19] = [
+pub const STREAM_KINDS: [&str; 21] = [
     "group_formed",
     "manager_joined",
     "leader_elected",
@@ -25,6 +25,8 @@ pub const STREAM_KINDS: [&str; 19] = [
     "token_created",
     "token_revoked",
     "statistics_window",
+    "group_restored",
+    "group_recovered",
     "other",
 ];
 
@@ -65,6 +67,8 @@ pub fn mark(kind: EventKind) -> Mark {
         EventKind::VersionApplied => Mark::Applied,
         EventKind::LicenseStateChanged => Mark::Expiring,
         EventKind::GroupFormed
+        | EventKind::GroupRestored
+        | EventKind::GroupRecovered
         | EventKind::LicenseInstalled
         | EventKind::LicenseRemoved
         | EventKind::TokenCreated

@@ -1,6 +1,7 @@
 //! The replicated state and how commands change it.
 
 mod configuration;
+mod epoch;
 mod idempotent;
 mod licensing;
 mod membership;
@@ -21,9 +22,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, Command, Event, FleetName, IdempotencyRecord, JoinTokenRecord, LicenseRecord,
-    LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow,
-    Outcome, RecentSample, Rejected, TokenId, TokenRecord, VersionRecord, WindowKey,
+    Applied, Command, Event, FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord,
+    LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord,
+    NodeWindow, Outcome, RecentSample, Rejected, TokenId, TokenRecord, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -43,6 +44,8 @@ pub struct ClusterState {
     pub(crate) events: OrdMap<(u64, u32), Event>,
     pub(crate) idempotency: OrdMap<String, IdempotencyRecord>,
     pub(crate) idempotency_age: OrdMap<(Millis, u64), String>,
+    /// Oldest first.
+    pub(crate) lineage: Vector<FormerGroup>,
 }
 
 /// Facts about the state as a whole.
@@ -138,6 +141,7 @@ impl Transaction<'_> {
                 request,
                 command,
             } => self.apply_idempotent(key, request, command),
+            Command::BeginEpoch(new) => self.apply_begin_epoch(new),
         }
     }
 }

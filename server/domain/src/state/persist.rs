@@ -28,6 +28,7 @@ impl ClusterState {
             RecordKey::IdempotencyAge(at, index) => {
                 self.idempotency_age.get(&(*at, *index)).map(encode)
             }
+            RecordKey::Lineage => (!self.lineage.is_empty()).then(|| encode(&self.lineage)),
         }
     }
 
@@ -54,6 +55,7 @@ impl ClusterState {
                     .keys()
                     .map(|(at, index)| RecordKey::IdempotencyAge(*at, *index)),
             )
+            .chain(std::iter::once(RecordKey::Lineage))
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -116,6 +118,7 @@ impl ClusterState {
                 self.idempotency_age
                     .insert((*at, *index), decode(&key, value)?);
             }
+            RecordKey::Lineage => self.lineage = decode(&key, value)?,
         }
         Ok(())
     }

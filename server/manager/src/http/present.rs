@@ -211,5 +211,7 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::LicenseStateChanged => api::EventKind::LicenseStateChanged,
         EventKind::TokenCreated => api::EventKind::TokenCreated,
         EventKind::TokenRevoked => api::EventKind::TokenRevoked,
+        EventKind::GroupRestored => api::EventKind::GroupRestored,
+        EventKind::GroupRecovered => api::EventKind::GroupRecovered,
     }
 }
