@@ -24,6 +24,8 @@ pub enum EventKind {
     StatisticsWindow,
     GroupRestored,
     GroupRecovered,
+    BackupFailed,
+    BackupSaved,
     /// Written by a newer manager; `message` still says what happened.
     #[serde(other)]
     Other,

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerId, Millis, NewEpoch,
-    NodeId, NodeState, Sample, SampleStream, TokenId, TokenRecord,
+    BackupReport, Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerId,
+    Millis, NewEpoch, NodeId, NodeState, Sample, SampleStream, TokenId, TokenRecord,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
@@ -97,6 +97,8 @@ pub enum Command {
     /// Ends a group and goes on as another, after a restore or the recovery of a lost quorum. Only ever applied to
     /// a data directory that no manager uses, never proposed.
     BeginEpoch(NewEpoch),
+    /// A leader tells what came of a scheduled backup.
+    ReportBackup(BackupReport),
 }
 
 /// Names and addresses of a manager.

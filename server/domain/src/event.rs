@@ -41,4 +41,6 @@ pub enum EventKind {
     TokenRevoked,
     GroupRestored,
     GroupRecovered,
+    BackupFailed,
+    BackupSaved,
 }

@@ -3,6 +3,7 @@
 //! A [`Command`] goes in through the Raft log, [`ClusterState::apply`] changes the state in the same way on
 //! every manager, and [`Event`]s come out. Whatever needs the time reads it from the [`LogEntry`].
 
+mod backup;
 mod command;
 mod event;
 mod idempotency;
@@ -19,6 +20,7 @@ mod statistics;
 mod token;
 mod version;
 
+pub use backup::{BackupReport, BackupStatus, FailedBackup, SavedBackup};
 pub use command::{Command, LogEntry, ManagerRecord, NodeRegistration, Publication};
 pub use event::{Event, EventKind};
 pub use idempotency::IdempotencyRecord;

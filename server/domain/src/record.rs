@@ -21,6 +21,8 @@ pub enum RecordKey {
     IdempotencyAge(Millis, u64),
     /// The groups that this state has been.
     Lineage,
+    /// How scheduled backups go.
+    Backup,
 }
 
 /// A persisted record that cannot be read.

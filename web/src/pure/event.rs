@@ -6,7 +6,7 @@ use super::chart::{Moment, MomentKind};
 use super::clock;
 
 /// Names of the messages on the event stream that carry an [`Event`].
-pub const STREAM_KINDS: [&str; 21] = [
+pub const STREAM_KINDS: [&str; 23] = [
     "group_formed",
     "manager_joined",
     "leader_elected",
@@ -27,6 +27,8 @@ pub const STREAM_KINDS: [&str; 21] = [
     "statistics_window",
     "group_restored",
     "group_recovered",
+    "backup_failed",
+    "backup_saved",
     "other",
 ];
 
@@ -69,6 +71,8 @@ pub fn mark(kind: EventKind) -> Mark {
         EventKind::GroupFormed
         | EventKind::GroupRestored
         | EventKind::GroupRecovered
+        | EventKind::BackupFailed
+        | EventKind::BackupSaved
         | EventKind::LicenseInstalled
         | EventKind::LicenseRemoved
         | EventKind::TokenCreated

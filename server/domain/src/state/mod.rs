@@ -1,5 +1,6 @@
 //! The replicated state and how commands change it.
 
+mod backup;
 mod configuration;
 mod epoch;
 mod idempotent;
@@ -22,9 +23,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, Command, Event, FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord,
-    LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord,
-    NodeWindow, Outcome, RecentSample, Rejected, TokenId, TokenRecord, VersionRecord, WindowKey,
+    Applied, BackupStatus, Command, Event, FleetName, FormerGroup, IdempotencyRecord,
+    JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis,
+    NodeId, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected, TokenId, TokenRecord,
+    VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -46,6 +48,7 @@ pub struct ClusterState {
     pub(crate) idempotency_age: OrdMap<(Millis, u64), String>,
     /// Oldest first.
     pub(crate) lineage: Vector<FormerGroup>,
+    pub(crate) backup: BackupStatus,
 }
 
 /// Facts about the state as a whole.
@@ -142,6 +145,7 @@ impl Transaction<'_> {
                 command,
             } => self.apply_idempotent(key, request, command),
             Command::BeginEpoch(new) => self.apply_begin_epoch(new),
+            Command::ReportBackup(report) => self.apply_report_backup(report),
         }
     }
 }

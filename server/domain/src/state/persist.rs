@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ClusterState;
 use crate::record::{decode, encode};
-use crate::{RecordError, RecordKey, WindowKey};
+use crate::{BackupStatus, RecordError, RecordKey, WindowKey};
 
 impl ClusterState {
     /// The record's bytes, or `None` when it is gone.
@@ -29,6 +29,9 @@ impl ClusterState {
                 self.idempotency_age.get(&(*at, *index)).map(encode)
             }
             RecordKey::Lineage => (!self.lineage.is_empty()).then(|| encode(&self.lineage)),
+            RecordKey::Backup => {
+                (self.backup != BackupStatus::default()).then(|| encode(&self.backup))
+            }
         }
     }
 
@@ -55,7 +58,7 @@ impl ClusterState {
                     .keys()
                     .map(|(at, index)| RecordKey::IdempotencyAge(*at, *index)),
             )
-            .chain(std::iter::once(RecordKey::Lineage))
+            .chain([RecordKey::Lineage, RecordKey::Backup])
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -119,6 +122,7 @@ impl ClusterState {
                     .insert((*at, *index), decode(&key, value)?);
             }
             RecordKey::Lineage => self.lineage = decode(&key, value)?,
+            RecordKey::Backup => self.backup = decode(&key, value)?,
         }
         Ok(())
     }

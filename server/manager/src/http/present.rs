@@ -213,5 +213,7 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::TokenRevoked => api::EventKind::TokenRevoked,
         EventKind::GroupRestored => api::EventKind::GroupRestored,
         EventKind::GroupRecovered => api::EventKind::GroupRecovered,
+        EventKind::BackupFailed => api::EventKind::BackupFailed,
+        EventKind::BackupSaved => api::EventKind::BackupSaved,
     }
 }

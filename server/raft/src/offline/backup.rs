@@ -27,7 +27,7 @@ pub struct BackupMeta {
 
 /// A state that no longer moves, and where it stands. Shares structure with the living one, so holding it costs what
 /// changes meanwhile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Frozen {
     current: Current,
 }
@@ -138,7 +138,7 @@ pub fn read_backup(file: &Path) -> Result<BackupContents, OfflineError> {
 /// What operators call the records of a kind.
 fn kind(key: &RecordKey) -> &'static str {
     match key {
-        RecordKey::Meta | RecordKey::Lineage => "group",
+        RecordKey::Meta | RecordKey::Lineage | RecordKey::Backup => "group",
         RecordKey::Manager(_) => "managers",
         RecordKey::Node(_) => "nodes",
         RecordKey::Fleet(_) => "fleets",
