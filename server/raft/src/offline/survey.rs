@@ -212,5 +212,7 @@ fn members(membership: &StoredMembership) -> Vec<SurveyedMember> {
         node: member.node.clone(),
         voter: voters.contains(id),
     };
-    membership.membership().nodes().map(member).collect()
+    let mut members: Vec<_> = membership.membership().nodes().map(member).collect();
+    members.sort_by(|a, b| a.node.name.cmp(&b.node.name));
+    members
 }
