@@ -24,7 +24,7 @@ pub use krakend_storage::{Identity, SyncFault, WrittenBackup};
 pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};
 pub use offline::{
     BackupContents, BackupMeta, Founded, Frozen, KindSize, OfflineError, Survey, SurveyedMember,
-    read_backup, recover, restore, survey,
+    read_backup, recover, restore, survey, verify_backup,
 };
 pub use timers::Timers;
 pub use types::ManagerNode;

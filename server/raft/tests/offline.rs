@@ -162,8 +162,8 @@ async fn a_manager_that_lost_its_quorum_recovers_alone_with_everything_in_its_lo
 
 /// The two that had been lost come back with their old directories: neither takes part, nor do both together.
 async fn old_members_are_refused_by_name(managers: &mut [Manager], peers: &[String], new: Uuid) {
-    for at in 0..2 {
-        let back = managers[at].start().await;
+    for manager in managers.iter_mut().take(2) {
+        let back = manager.start().await;
         let refused = back.form(peers, 3).await.unwrap_err();
         let FormError::OtherGroup { theirs, .. } = &refused else {
             panic!("{refused}");

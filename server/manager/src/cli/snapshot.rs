@@ -10,9 +10,9 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use http_body_util::BodyExt;
 use krakend_domain::Digest;
-use krakend_raft::{BackupContents, ManagerNode, read_backup};
+use krakend_raft::{BackupContents, BackupMeta, ManagerNode, read_backup, verify_backup};
 use krakend_storage::BackupFile;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Output, client::ApiClient, offline};
 use crate::clock;
@@ -69,17 +69,20 @@ pub async fn save(
         }
     }
     // Read back and verified before it gets its name.
-    let contents = read_backup(target.path()).context("what arrived is not kept")?;
+    let (meta, written) = verify_backup(target.path()).context("what arrived is not kept")?;
     target.publish(force)?;
     match output {
-        Output::Json => show(&contents, file, output)?,
+        Output::Json => {
+            let value = head(&meta, file, written.bytes, written.sha256);
+            println!("{}", serde_json::to_string_pretty(&value)?);
+        }
         Output::Table => println!(
             "{}: {} bytes, group {}, epoch {}, index {}",
             file.display(),
-            contents.bytes,
-            contents.meta.group_id,
-            contents.meta.epoch,
-            contents.meta.index
+            written.bytes,
+            meta.group_id,
+            meta.epoch,
+            meta.index
         ),
     }
     Ok(())
@@ -88,6 +91,22 @@ pub async fn save(
 /// Verifies a backup and prints what is in it.
 pub fn inspect(file: &Path, output: Output) -> anyhow::Result<()> {
     show(&read_backup(file)?, file, output)
+}
+
+fn head(meta: &BackupMeta, file: &Path, bytes: u64, sha256: [u8; 32]) -> Value {
+    json!({
+        "file": file.display().to_string(),
+        "bytes": bytes,
+        "sha256": Digest(sha256).to_string(),
+        "group_id": meta.group_id,
+        "epoch": meta.epoch,
+        "generation": meta.generation,
+        "index": meta.index,
+        "term": meta.term,
+        "time": clock::rfc3339(meta.time_ms),
+        "version": meta.version,
+        "managers": meta.managers,
+    })
 }
 
 fn show(contents: &BackupContents, file: &Path, output: Output) -> anyhow::Result<()> {
@@ -104,22 +123,10 @@ fn show(contents: &BackupContents, file: &Path, output: Output) -> anyhow::Resul
                 ((*kind).to_owned(), size)
             })
             .collect();
-        let value = json!({
-            "file": file.display().to_string(),
-            "bytes": contents.bytes,
-            "sha256": Digest(contents.sha256).to_string(),
-            "group_id": meta.group_id,
-            "epoch": meta.epoch,
-            "generation": meta.generation,
-            "index": meta.index,
-            "term": meta.term,
-            "time": clock::rfc3339(meta.time_ms),
-            "version": meta.version,
-            "managers": meta.managers,
-            "license_level": level,
-            "max_nodes": license.limits.max_nodes,
-            "kinds": kinds,
-        });
+        let mut value = head(meta, file, contents.bytes, contents.sha256);
+        value["license_level"] = level.clone().into();
+        value["max_nodes"] = license.limits.max_nodes.into();
+        value["kinds"] = kinds.into();
         println!("{}", serde_json::to_string_pretty(&value)?);
         return Ok(());
     }

@@ -91,6 +91,24 @@ pub struct BackupContents {
     pub state: ClusterState,
 }
 
+/// Verifies a backup's digest and structure without keeping its records: where it comes from, its length and SHA-256.
+pub fn verify_backup(file: &Path) -> Result<(BackupMeta, WrittenBackup), OfflineError> {
+    let mut reader = BackupReader::open(file)?;
+    let meta = meta_of(&reader, file)?;
+    for record in &mut reader {
+        record?;
+    }
+    let (bytes, sha256) = (reader.bytes(), reader.sha256());
+    Ok((meta, WrittenBackup { bytes, sha256 }))
+}
+
+fn meta_of(reader: &BackupReader, file: &Path) -> Result<BackupMeta, OfflineError> {
+    serde_json::from_slice(reader.meta()).map_err(|error| OfflineError::BackupContent {
+        file: file.into(),
+        reason: format!("its head cannot be read: {error}"),
+    })
+}
+
 /// Reads a backup and verifies all of it: digest, every record, and that head and state speak of the same group.
 pub fn read_backup(file: &Path) -> Result<BackupContents, OfflineError> {
     let wrong = |reason: String| OfflineError::BackupContent {
@@ -98,8 +116,7 @@ pub fn read_backup(file: &Path) -> Result<BackupContents, OfflineError> {
         reason,
     };
     let mut reader = BackupReader::open(file)?;
-    let meta: BackupMeta = serde_json::from_slice(reader.meta())
-        .map_err(|error| wrong(format!("its head cannot be read: {error}")))?;
+    let meta = meta_of(&reader, file)?;
     let mut kinds: BTreeMap<&'static str, KindSize> = BTreeMap::new();
     let mut failure: Option<OfflineError> = None;
     let records = std::iter::from_fn(|| {

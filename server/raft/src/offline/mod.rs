@@ -12,7 +12,7 @@ mod recover;
 mod restore;
 mod survey;
 
-pub use backup::{BackupContents, BackupMeta, Frozen, KindSize, read_backup};
+pub use backup::{BackupContents, BackupMeta, Frozen, KindSize, read_backup, verify_backup};
 pub use error::OfflineError;
 pub use found::Founded;
 pub use recover::recover;

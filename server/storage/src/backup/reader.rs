@@ -13,6 +13,9 @@ use crate::FileError;
 
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// One record's key and value.
+type KeyAndValue = (Vec<u8>, Vec<u8>);
+
 /// A backup that cannot be used. Nothing of it was used.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -88,7 +91,7 @@ impl BackupReader {
         self.sha256
     }
 
-    fn next_record(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, BackupError> {
+    fn next_record(&mut self) -> Result<Option<KeyAndValue>, BackupError> {
         let key_bytes = self.read_u32()?;
         if key_bytes == END {
             self.verify_end()?;
@@ -152,7 +155,7 @@ impl BackupReader {
 }
 
 impl Iterator for BackupReader {
-    type Item = Result<(Vec<u8>, Vec<u8>), BackupError>;
+    type Item = Result<KeyAndValue, BackupError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
