@@ -27,6 +27,10 @@ pub enum EventKind {
     ManagerMoved,
     LeadershipTransferred,
     StatisticsWindow,
+    GroupRestored,
+    GroupRecovered,
+    BackupFailed,
+    BackupSaved,
     /// Written by a newer manager; `message` still says what happened.
     #[serde(other)]
     Other,

@@ -21,7 +21,8 @@ pub use event::{Event, EventKind, EventList};
 pub use fleet::{Fleet, FleetList};
 pub use license::{License, LicenseState};
 pub use manager::{
-    Alarm, GroupStatus, LeadershipTransfer, Manager, ManagerInvitation, ManagerList, ManagerRole,
+    Alarm, GroupStatus, LastBackup, LeadershipTransfer, Manager, ManagerInvitation, ManagerList,
+    ManagerRole,
 };
 pub use node::{GatewayKind, JoinToken, Node, NodeList, NodeState};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};

@@ -70,6 +70,18 @@ pub struct Alarm {
     pub since: String,
 }
 
+/// A scheduled backup that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastBackup {
+    pub at: String,
+    /// Name of the manager in whose backup directory it is.
+    pub manager: String,
+    pub file: String,
+    /// The last log entry in it.
+    pub index: u64,
+    pub bytes: u64,
+}
+
 /// Answer of `GET /v1/status`: the group in one screen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupStatus {
@@ -97,6 +109,9 @@ pub struct GroupStatus {
     pub nodes_down: u32,
     pub nodes_total: u32,
     pub alarms: Vec<Alarm>,
+    /// The newest backup that a leader wrote by itself.
+    #[serde(default)]
+    pub last_backup: Option<LastBackup>,
     /// The manager's clock when it answered.
     pub now: String,
     pub version: String,

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerChange, ManagerId,
-    Millis, NodeId, NodeState, Sample, SampleStream, TokenId, TokenRecord,
+    BackupReport, Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerChange,
+    ManagerId, Millis, NewEpoch, NodeId, NodeState, Sample, SampleStream, TokenId, TokenRecord,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
@@ -112,6 +112,11 @@ pub enum Command {
         /// Who, or why where nobody asked.
         by: String,
     },
+    /// Ends a group and goes on as another, after a restore or the recovery of a lost quorum. Only ever applied to
+    /// a data directory that no manager uses, never proposed.
+    BeginEpoch(NewEpoch),
+    /// A leader tells what came of a scheduled backup.
+    ReportBackup(BackupReport),
 }
 
 /// Names and addresses of a manager.

@@ -44,4 +44,8 @@ pub enum EventKind {
     ManagerRemoved,
     ManagerMoved,
     LeadershipTransferred,
+    GroupRestored,
+    GroupRecovered,
+    BackupFailed,
+    BackupSaved,
 }

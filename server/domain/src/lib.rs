@@ -3,12 +3,14 @@
 //! A [`Command`] goes in through the Raft log, [`ClusterState::apply`] changes the state in the same way on
 //! every manager, and [`Event`]s come out. Whatever needs the time reads it from the [`LogEntry`].
 
+mod backup;
 mod command;
 mod event;
 mod idempotency;
 mod ids;
 mod license;
 mod life_cycle;
+mod lineage;
 mod managers;
 mod node;
 mod outcome;
@@ -19,6 +21,7 @@ mod statistics;
 mod token;
 mod version;
 
+pub use backup::{BackupReport, BackupStatus, FailedBackup, SavedBackup};
 pub use command::{Command, LogEntry, ManagerRecord, NodeRegistration, Publication};
 pub use event::{Event, EventKind};
 pub use idempotency::IdempotencyRecord;
@@ -27,6 +30,7 @@ pub use license::{
     Claims, FREE_LEVEL, FREE_MAX_NODES, LicenseRecord, LicenseState, LicenseStatus, Limits,
 };
 pub use life_cycle::{GossipView, LifeCycleSettings, Observation, plan_life_cycle};
+pub use lineage::{EpochCause, FormerGroup, NewEpoch};
 pub use managers::{
     GroupObservation, ManagerChange, ManagerObservation, ManagerSettings, ManagerStep,
     is_removal_safe, plan_managers,

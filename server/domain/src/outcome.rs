@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     Digest, Event, FleetName, JoinRole, Millis, NodeId, NodeState, RecordKey, SampleStream,
@@ -97,6 +98,8 @@ pub enum Rejected {
     TooMany { what: String, limit: u64 },
     #[error("this join token is for a {}, not for a {}: create one with `krakend-cluster-manager {}`", role_word(*.0), role_word(other_role(*.0)), match .0 { JoinRole::Node => "managers add", JoinRole::Manager => "token create-join" })]
     JoinTokenForOther(JoinRole),
+    #[error("group id {0} has been used; a restore or a recovery takes a new one")]
+    GroupIdUsed(Uuid),
 }
 
 fn role_word(role: JoinRole) -> &'static str {

@@ -19,6 +19,10 @@ pub enum RecordKey {
     Idempotency(String),
     /// Oldest-first order of idempotency keys.
     IdempotencyAge(Millis, u64),
+    /// The groups that this state has been.
+    Lineage,
+    /// How scheduled backups go.
+    Backup,
 }
 
 /// A persisted record that cannot be read.

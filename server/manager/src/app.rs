@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::{
-    clock, control, http, join,
+    backups, clock, control, http, join,
     license::LicenseKey,
     nodes::{self, Sessions},
     settings::Settings,
@@ -82,6 +82,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.spawn(http::serve(app.clone(), listeners.http));
     tasks.spawn(control::run(app.clone()));
     tasks.spawn(control::stay_reachable(app.clone()));
+    tasks.spawn(backups::run(app.clone()));
     announce(&app);
     let ended = wait(&app, &mut tasks).await;
     shut_down(app, tasks).await;
@@ -113,6 +114,16 @@ fn read_secret(settings: &Settings) -> anyhow::Result<GroupSecret> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("making the data directory {}", settings.data_dir.display()))?;
     let path = &settings.secret_file;
+    let used = krakend_storage::Identity::load(&settings.data_dir);
+    if !path.exists() && used.is_ok_and(|identity| identity.is_some_and(|it| it.group_id.is_some()))
+    {
+        // A new one would be another certificate authority, which no node trusts.
+        let (path, dir) = (path.display(), settings.data_dir.display());
+        let text = format!(
+            "the group secret {path} is missing, but {dir} belongs to a group: copy the group's secret there, mode 0600"
+        );
+        return Err(WrongSettings(text).into());
+    }
     if !path.exists() && settings.bootstrap_expect == 1 && settings.peers.is_empty() {
         tracing::info!("made a group secret in {}", path.display());
         return Ok(GroupSecret::create(path)?);

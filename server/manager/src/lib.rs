@@ -1,9 +1,11 @@
 //! `krakend-cluster-manager`: one manager of the group that keeps a fleet of KrakenD gateways.
 
 pub mod app;
+pub mod backups;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod duration;
 pub mod http;
 mod join;
 pub mod license;

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::log::LogFormat;
+use crate::{duration::parse_duration, log::LogFormat};
 
 /// Where the settings file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/krakend/cluster-manager.yml";
+/// Backups that may be kept at most.
+const MAX_BACKUPS: usize = 10_000;
 const ENVIRONMENT_PREFIX: &str = "KRAKEND_CM_";
 
 /// Settings as a file, the environment or flags give them; every key may be missing.
@@ -68,6 +70,15 @@ pub struct Partial {
     /// Seconds for which a lease is given [default: 604800]
     #[arg(long)]
     pub lease_s: Option<u64>,
+    /// Directory into which the leader writes backups; it must exist [default: none are written]
+    #[arg(long)]
+    pub backup_dir: Option<PathBuf>,
+    /// Time from backup to backup, for instance 15m or 24h [default: 1h]
+    #[arg(long)]
+    pub backup_every: Option<String>,
+    /// Backups that are kept, the newest [default: 24]
+    #[arg(long)]
+    pub backup_keep: Option<usize>,
     /// Let /metrics be read without a token [default: false]
     #[arg(long)]
     pub metrics_open: Option<bool>,
@@ -98,9 +109,19 @@ pub struct Settings {
     pub grace_ms: u64,
     pub reap_ms: u64,
     pub lease_ms: u64,
+    pub backups: Option<BackupSettings>,
     pub metrics_open: bool,
     pub log_format: LogFormat,
     pub log_level: String,
+}
+
+/// Where the leader writes backups, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupSettings {
+    pub dir: PathBuf,
+    pub every_ms: u64,
+    /// So many stay, the newest.
+    pub keep: usize,
 }
 
 /// Settings that cannot hold. The process ends with 78.
@@ -142,6 +163,9 @@ const KEYS: &[&str] = &[
     "grace_s",
     "reap_s",
     "lease_s",
+    "backup_dir",
+    "backup_every",
+    "backup_keep",
     "metrics_open",
     "log_format",
     "log_level",
@@ -220,6 +244,7 @@ fn read_environment(
             | "grace_s"
             | "reap_s"
             | "lease_s"
+            | "backup_keep"
             | "metrics_open" => {
                 serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
             }
@@ -256,13 +281,51 @@ impl Partial {
             grace_s: self.grace_s.or(other.grace_s),
             reap_s: self.reap_s.or(other.reap_s),
             lease_s: self.lease_s.or(other.lease_s),
+            backup_dir: self.backup_dir.or(other.backup_dir),
+            backup_every: self.backup_every.or(other.backup_every),
+            backup_keep: self.backup_keep.or(other.backup_keep),
             metrics_open: self.metrics_open.or(other.metrics_open),
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
         }
     }
 
+    fn backups(&self) -> Result<Option<BackupSettings>, SettingsError> {
+        let wrong = |key, value: String, reason: &str| SettingsError::Value {
+            key,
+            value,
+            reason: reason.into(),
+        };
+        let Some(dir) = &self.backup_dir else {
+            let lonely = [
+                ("backup_every", self.backup_every.clone()),
+                ("backup_keep", self.backup_keep.map(|keep| keep.to_string())),
+            ];
+            return match lonely.into_iter().find_map(|(key, it)| Some((key, it?))) {
+                Some((key, value)) => Err(wrong(key, value, "set `backup_dir` as well")),
+                None => Ok(None),
+            };
+        };
+        let every = self.backup_every.as_deref().unwrap_or("1h");
+        let every_s =
+            parse_duration(every).map_err(|reason| wrong("backup_every", every.into(), &reason))?;
+        if every_s == 0 {
+            return Err(wrong("backup_every", every.into(), "use at least 1s"));
+        }
+        let keep = self.backup_keep.unwrap_or(24);
+        if !(1..=MAX_BACKUPS).contains(&keep) {
+            let reason = format!("use 1 to {MAX_BACKUPS}");
+            return Err(wrong("backup_keep", keep.to_string(), &reason));
+        }
+        Ok(Some(BackupSettings {
+            dir: dir.clone(),
+            every_ms: every_s.saturating_mul(1000),
+            keep,
+        }))
+    }
+
     fn resolve(self) -> Result<Settings, SettingsError> {
+        let backups = self.backups()?;
         let host = gethostname::gethostname().to_string_lossy().into_owned();
         let listen = self.listen.unwrap_or_else(|| "0.0.0.0".into());
         let port = |given: Option<String>, port: u16| given.unwrap_or(format!("{listen}:{port}"));
@@ -305,6 +368,7 @@ impl Partial {
             grace_ms: self.grace_s.unwrap_or(60).saturating_mul(1000),
             reap_ms: self.reap_s.unwrap_or(259_200).saturating_mul(1000),
             lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),
+            backups,
             metrics_open: self.metrics_open.unwrap_or(false),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             log_level: self.log_level.unwrap_or_else(|| "info".into()),
@@ -415,6 +479,22 @@ mod tests {
         .expect_err("refused")
         .to_string();
         assert!(text.contains("exactly that many"), "{text}");
+    }
+
+    #[test]
+    fn backups_need_a_directory_and_a_sensible_time() {
+        let settings = load(Partial::default(), &[], "backup_dir: /b\nbackup_every: 15m");
+        let backups = settings.expect("settings").backups.expect("backups");
+        assert_eq!((backups.every_ms, backups.keep), (900_000, 24));
+        for (text, key) in [
+            ("backup_every: 1h", "backup_dir"),
+            ("backup_dir: /b\nbackup_every: 1", "backup_every"),
+            ("backup_dir: /b\nbackup_every: 0s", "backup_every"),
+            ("backup_dir: /b\nbackup_keep: 0", "backup_keep"),
+        ] {
+            let error = load(Partial::default(), &[], text).expect_err(text);
+            assert!(error.to_string().contains(key), "{error}");
+        }
     }
 
     #[test]

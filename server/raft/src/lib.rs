@@ -10,6 +10,7 @@ mod codec;
 mod error;
 mod group;
 mod network;
+mod offline;
 mod store;
 mod timers;
 mod types;
@@ -19,7 +20,11 @@ pub use group::{
     GroupConfig, GroupHandle, GroupStatus, Leadership, MemberStatus, Proposed, RaftRole,
     SnapshotSettings, StateView,
 };
-pub use krakend_storage::{Identity, SyncFault};
+pub use krakend_storage::{Identity, SyncFault, WrittenBackup};
 pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};
+pub use offline::{
+    BackupContents, BackupMeta, Founded, Frozen, KindSize, OfflineError, Survey, SurveyedMember,
+    read_backup, recover, restore, survey, verify_backup,
+};
 pub use timers::Timers;
 pub use types::ManagerNode;

@@ -22,11 +22,11 @@ async fn patient_group() -> Vec<Manager> {
     propose(&handle, bootstrap(handle.group_id().unwrap())).await;
     drop(handle);
     let first = leader(&managers).await;
-    for n in 0..3 {
+    for (n, manager) in managers.iter_mut().enumerate() {
         if n != first {
-            managers[n].timers = patient();
-            managers[n].crash().await;
-            managers[n].start().await;
+            manager.timers = patient();
+            manager.crash().await;
+            manager.start().await;
         }
     }
     managers

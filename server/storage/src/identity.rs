@@ -62,20 +62,31 @@ pub enum IdentityError {
 impl Identity {
     /// Reads the identity of `dir`, or makes one where there is none yet.
     pub fn load_or_create(dir: &Path) -> Result<Self, IdentityError> {
+        if let Some(identity) = Self::load(dir)? {
+            return Ok(identity);
+        }
+        let fresh = Self::fresh();
+        fresh.save(dir)?;
+        Ok(fresh)
+    }
+
+    /// One that nobody has yet, and that belongs to no group.
+    pub fn fresh() -> Self {
+        Self {
+            format: FORMAT,
+            manager_id: Uuid::new_v4(),
+            store_id: Uuid::new_v4(),
+            group_id: None,
+            grant: None,
+        }
+    }
+
+    /// Reads the identity of `dir`; `None` where there is none yet.
+    pub fn load(dir: &Path) -> Result<Option<Self>, IdentityError> {
         let path = dir.join(FILE);
         let content = match fs::read(&path) {
             Ok(content) => content,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let fresh = Self {
-                    format: FORMAT,
-                    manager_id: Uuid::new_v4(),
-                    store_id: Uuid::new_v4(),
-                    group_id: None,
-                    grant: None,
-                };
-                fresh.save(dir)?;
-                return Ok(fresh);
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(FileError::of("read", &path)(error).into()),
         };
         let identity: Self =
@@ -89,7 +100,7 @@ impl Identity {
                 found: identity.format,
             });
         }
-        Ok(identity)
+        Ok(Some(identity))
     }
 
     /// Durable on return.

@@ -6,7 +6,7 @@ use super::chart::{Moment, MomentKind};
 use super::clock;
 
 /// Names of the messages on the event stream that carry an [`Event`].
-pub const STREAM_KINDS: [&str; 24] = [
+pub const STREAM_KINDS: [&str; 28] = [
     "group_formed",
     "manager_joined",
     "leader_elected",
@@ -30,6 +30,10 @@ pub const STREAM_KINDS: [&str; 24] = [
     "manager_moved",
     "leadership_transferred",
     "statistics_window",
+    "group_restored",
+    "group_recovered",
+    "backup_failed",
+    "backup_saved",
     "other",
 ];
 
@@ -72,6 +76,10 @@ pub fn mark(kind: EventKind) -> Mark {
         EventKind::VersionApplied => Mark::Applied,
         EventKind::LicenseStateChanged => Mark::Expiring,
         EventKind::GroupFormed
+        | EventKind::GroupRestored
+        | EventKind::GroupRecovered
+        | EventKind::BackupFailed
+        | EventKind::BackupSaved
         | EventKind::LicenseInstalled
         | EventKind::LicenseRemoved
         | EventKind::TokenCreated

@@ -1,6 +1,8 @@
 //! The replicated state and how commands change it.
 
+mod backup;
 mod configuration;
+mod epoch;
 mod idempotent;
 mod licensing;
 mod membership;
@@ -21,9 +23,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, Command, Event, FleetName, IdempotencyRecord, JoinTokenRecord, LicenseRecord,
-    LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow,
-    Outcome, RecentSample, Rejected, TokenId, TokenRecord, VersionRecord, WindowKey,
+    Applied, BackupStatus, Command, Event, FleetName, FormerGroup, IdempotencyRecord,
+    JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis,
+    NodeId, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected, TokenId, TokenRecord,
+    VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -43,6 +46,9 @@ pub struct ClusterState {
     pub(crate) events: OrdMap<(u64, u32), Event>,
     pub(crate) idempotency: OrdMap<String, IdempotencyRecord>,
     pub(crate) idempotency_age: OrdMap<(Millis, u64), String>,
+    /// Oldest first.
+    pub(crate) lineage: Vector<FormerGroup>,
+    pub(crate) backup: BackupStatus,
 }
 
 /// Facts about the state as a whole.
@@ -149,6 +155,8 @@ impl Transaction<'_> {
                 change,
                 by,
             } => self.apply_change_manager(*id, name, *change, by),
+            Command::BeginEpoch(new) => self.apply_begin_epoch(new),
+            Command::ReportBackup(report) => self.apply_report_backup(report),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ClusterState;
 use crate::record::{decode, encode};
-use crate::{RecordError, RecordKey, WindowKey};
+use crate::{BackupStatus, RecordError, RecordKey, WindowKey};
 
 impl ClusterState {
     /// The record's bytes, or `None` when it is gone.
@@ -27,6 +27,10 @@ impl ClusterState {
             RecordKey::Idempotency(key) => self.idempotency.get(key).map(encode),
             RecordKey::IdempotencyAge(at, index) => {
                 self.idempotency_age.get(&(*at, *index)).map(encode)
+            }
+            RecordKey::Lineage => (!self.lineage.is_empty()).then(|| encode(&self.lineage)),
+            RecordKey::Backup => {
+                (self.backup != BackupStatus::default()).then(|| encode(&self.backup))
             }
         }
     }
@@ -54,6 +58,7 @@ impl ClusterState {
                     .keys()
                     .map(|(at, index)| RecordKey::IdempotencyAge(*at, *index)),
             )
+            .chain([RecordKey::Lineage, RecordKey::Backup])
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -116,6 +121,8 @@ impl ClusterState {
                 self.idempotency_age
                     .insert((*at, *index), decode(&key, value)?);
             }
+            RecordKey::Lineage => self.lineage = decode(&key, value)?,
+            RecordKey::Backup => self.backup = decode(&key, value)?,
         }
         Ok(())
     }

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::{ClusterState, Fleet, Meta};
 use crate::{
-    Digest, Event, FleetName, JoinTokenRecord, LicenseRecord, LicenseStatus, ManagerId,
-    ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, RecentSample, Role, TokenRecord,
-    VersionRecord, WindowKey,
+    BackupStatus, Digest, Event, FleetName, FormerGroup, JoinTokenRecord, LicenseRecord,
+    LicenseStatus, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, RecentSample,
+    Role, TokenRecord, VersionRecord, WindowKey,
 };
 
 impl ClusterState {
@@ -116,6 +116,15 @@ impl ClusterState {
             node_id: NodeId(Uuid::nil()),
         };
         self.windows.range(key(from)..key(to.max(from)))
+    }
+
+    /// The groups that this state has been, oldest first.
+    pub fn lineage(&self) -> impl Iterator<Item = &FormerGroup> {
+        self.lineage.iter()
+    }
+
+    pub fn backup(&self) -> &BackupStatus {
+        &self.backup
     }
 
     /// Newest first.

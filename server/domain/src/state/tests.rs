@@ -398,6 +398,12 @@ fn any_command() -> impl Strategy<Value = Command> {
             request: Digest([digest; 32]),
             command: Box::new(publish(None, digest)),
         }),
+        (1..6u128).prop_map(|group| Command::BeginEpoch(crate::NewEpoch {
+            group_id: Uuid::from_u128(group),
+            cause: crate::EpochCause::Restored,
+            manager_id: Uuid::from_u128(1),
+            message: String::new(),
+        })),
     ]
 }
 

@@ -15,6 +15,7 @@ use super::Client;
 const DEFAULT_TOKEN_FILE: &str = "/var/lib/krakend-cluster-manager/admin-token";
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const MAX_ANSWER: usize = 64 << 20;
+const MAX_PROBLEM: usize = 1 << 20;
 
 /// Asks managers over HTTP, the next one when one does not answer.
 pub struct ApiClient {
@@ -68,6 +69,34 @@ impl ApiClient {
         };
         let body = self.ask(ask).await?;
         serde_json::from_slice(&body).with_context(|| format!("reading the answer of {path}"))
+    }
+
+    /// Begins to read an answer that may be long; the body is the caller's to read.
+    pub async fn open(
+        &self,
+        path: &str,
+        within: Duration,
+    ) -> anyhow::Result<http::Response<hyper::body::Incoming>> {
+        let mut last = None;
+        for server in &self.servers {
+            let uri = format!("{}{path}", server.trim_end_matches('/'));
+            let request = Request::builder()
+                .uri(&uri)
+                .header("authorization", format!("Bearer {}", self.token))
+                .body(Full::new(Bytes::new()))?;
+            match tokio::time::timeout(within, self.http.request(request)).await {
+                Ok(Ok(answer)) if answer.status().is_success() => return Ok(answer),
+                Ok(Ok(answer)) => {
+                    let status = answer.status();
+                    let body = http_body_util::Limited::new(answer.into_body(), MAX_PROBLEM);
+                    let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+                    return Err(problem(status, &body.unwrap_or_default()));
+                }
+                Ok(Err(error)) => last = Some(anyhow::Error::new(error).context(format!("{server} does not answer: is a manager running there? Name others with --server"))),
+                Err(_) => last = Some(anyhow::anyhow!("{server} did not answer within {} s", within.as_secs())),
+            }
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("no --server is named")))
     }
 
     async fn ask_one(&self, server: &str, ask: &Ask) -> anyhow::Result<(StatusCode, Vec<u8>)> {

@@ -8,7 +8,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Client, Command, Config, License, Output, Token,
     client::{ApiClient, Ask},
-    members, tables,
+    members,
+    snapshot::{self, Snapshot},
+    tables,
 };
 
 /// Runs one command against a manager.
@@ -30,6 +32,11 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
         Command::Config(config) => configuration(&client, config, output).await,
         Command::License(license) => licensing(&client, license, output).await,
         Command::Token(token) => tokens(&client, token).await,
+        Command::Snapshot(Snapshot::Save { file, force, stale }) => {
+            snapshot::save(&client, (&file, force, stale), output).await
+        }
+        // These ask no manager and are done before.
+        Command::Snapshot(_) | Command::Recover(_) => Ok(()),
         Command::Events { limit } => {
             let path = format!("/v1/events?history=true&limit={limit}");
             show::<api::EventList>(&client, &path, output, tables::events).await

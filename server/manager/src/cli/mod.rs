@@ -4,13 +4,15 @@ mod client;
 mod commands;
 mod issue;
 mod members;
+mod offline;
+mod snapshot;
 mod tables;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::settings::Partial;
+use crate::{duration::parse_duration, settings::Partial};
 
 /// Control plane for fleets of KrakenD API gateways.
 ///
@@ -81,6 +83,11 @@ pub enum Command {
     /// The licence
     #[command(subcommand)]
     License(License),
+    /// Backups: save, inspect, restore
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
+    /// Make one manager a group of its own after the quorum was lost for good
+    Recover(offline::Recover),
     /// Tokens for people, programs and nodes
     #[command(subcommand)]
     Token(Token),
@@ -198,21 +205,6 @@ pub enum Token {
     Revoke { id: String },
 }
 
-/// Seconds of `90s`, `15m`, `24h` or `30d`.
-fn parse_duration(text: &str) -> Result<u64, String> {
-    let help = || format!("{text:?} is no duration: write for instance 90s, 15m, 24h or 30d");
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
-    let number: u64 = number.parse().map_err(|_| help())?;
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(help()),
-    };
-    number.checked_mul(unit).ok_or_else(help)
-}
-
 /// Runs one command and ends with 0, or 1 and the reason on standard error.
 pub fn run(command: Command, options: &Client) -> ExitCode {
     if let Command::License(License::Issue(issue)) = command {
@@ -222,8 +214,20 @@ pub fn run(command: Command, options: &Client) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => finish(runtime.block_on(commands::run(command, options))),
+        Ok(runtime) => finish(runtime.block_on(run_async(command, options))),
         Err(error) => finish(Err(error.into())),
+    }
+}
+
+async fn run_async(command: Command, options: &Client) -> anyhow::Result<()> {
+    use snapshot::Snapshot;
+    match command {
+        Command::Snapshot(Snapshot::Inspect { file }) => snapshot::inspect(&file, options.output),
+        Command::Snapshot(Snapshot::Restore { file, place }) => {
+            snapshot::restore(&file, &place, options.output).await
+        }
+        Command::Recover(recover) => recover.run(options.output).await,
+        command => commands::run(command, options).await,
     }
 }
 
@@ -245,13 +249,5 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(parse_duration("24h"), Ok(86_400));
-        assert!(parse_duration("24").is_err());
-        assert!(parse_duration("").is_err());
-        assert!(parse_duration("99999999999999999999d").is_err());
     }
 }

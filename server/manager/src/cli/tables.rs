@@ -64,6 +64,12 @@ pub fn status(status: &api::GroupStatus, license: &api::License) -> String {
         ),
         format!("Alarms     {alarms}"),
     ];
+    if let Some(backup) = &status.last_backup {
+        lines.push(format!(
+            "Backup     {}, index {}, {} on {}",
+            backup.at, backup.index, backup.file, backup.manager
+        ));
+    }
     lines.push(format!(
         "Index      {} applied on {}, generation {}",
         status.applied_index, status.answered_by_name, status.generation
@@ -160,6 +166,20 @@ pub fn license(license: &api::License) -> String {
         or_dash(license.expires_at.clone()),
         or_dash(license.grace_ends_at.clone()),
     )
+}
+
+pub fn backup_kinds(
+    kinds: &std::collections::BTreeMap<&'static str, krakend_raft::KindSize>,
+) -> String {
+    let mut table = table(&["kind", "count", "bytes"]);
+    for (kind, size) in kinds {
+        table.add_row([
+            (*kind).to_owned(),
+            size.count.to_string(),
+            size.bytes.to_string(),
+        ]);
+    }
+    table.to_string()
 }
 
 pub fn events(list: &api::EventList) -> String {

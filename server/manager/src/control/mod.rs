@@ -155,8 +155,8 @@ async fn register_until_known(app: App) {
     loop {
         let state = app.group.stale().state;
         let begun = state.meta().group_id;
-        if let Some(group_id) = begun {
-            write_admin_token(&app, group_id);
+        if begun.is_some() {
+            write_admin_token(&app, &state);
             match propose(&app, register(&app)).await {
                 Ok(_) => return,
                 Err(error) => tracing::debug!("not registered, trying again: {error}"),
@@ -167,16 +167,17 @@ async fn register_until_known(app: App) {
 }
 
 /// Written once: a token that was revoked or moved away does not come back by a restart.
-fn write_admin_token(app: &App, group_id: uuid::Uuid) {
+fn write_admin_token(app: &App, state: &krakend_domain::ClusterState) {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let path = app.settings.data_dir.join("admin-token");
-    let valid = app
-        .group
-        .stale()
-        .state
+    // Its id is that of the first group: after a restore or a recovery the group has another.
+    let first = state
         .tokens()
-        .any(|token| token.id == group_id);
-    if !valid || path.exists() {
+        .find(|token| **token == first_token(app, token.id));
+    let Some(first) = first.map(|token| token.id) else {
+        return;
+    };
+    if path.exists() {
         return;
     }
     let write = || -> std::io::Result<()> {
@@ -187,7 +188,7 @@ fn write_admin_token(app: &App, group_id: uuid::Uuid) {
             .truncate(true)
             .mode(0o600)
             .open(&part)?;
-        writeln!(file, "{}", first_token_text(app, group_id))?;
+        writeln!(file, "{}", first_token_text(app, first))?;
         file.sync_all()?;
         std::fs::rename(&part, &path)
     };

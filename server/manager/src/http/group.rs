@@ -12,7 +12,7 @@ use super::{
     problem::Failure,
     read::{ReadQuery, answer, view},
 };
-use crate::{app::App, clock};
+use crate::{app::App, backups, clock};
 
 /// How long a follower may be without its leader's heartbeat before it no longer counts as ready.
 const READY_STALENESS_MS: u64 = 5_000;
@@ -153,7 +153,8 @@ pub fn group_status(app: &App, view: &StateView) -> api::GroupStatus {
         nodes_unreachable: unreachable,
         nodes_down: down,
         nodes_total: active + unreachable + down,
-        alarms: Vec::new(),
+        alarms: backups::alarms(app, &view.state),
+        last_backup: backups::last(&view.state),
         now: clock::rfc3339(clock::now_ms()),
         version: env!("CARGO_PKG_VERSION").into(),
     }

@@ -68,6 +68,17 @@ fn registry(app: &App) -> Registry {
         "Seats in use",
         u64::from(view.state.seats_used(now)),
     );
+    let backup = view.state.backup();
+    gauge(
+        "backup_last_success_timestamp_seconds",
+        "When the newest scheduled backup was written, 0 for never",
+        backup.last.as_ref().map_or(0, |last| last.at_ms / 1000),
+    );
+    gauge(
+        "backup_failing",
+        "1 while scheduled backups fail",
+        u64::from(backup.failing.is_some()),
+    );
     let counters = app.gossip.counters();
     gauge(
         "gossip_packets_refused",

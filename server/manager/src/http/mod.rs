@@ -15,6 +15,7 @@ mod openapi;
 mod present;
 mod problem;
 mod read;
+mod snapshot;
 mod statistics;
 mod tokens;
 mod write;
@@ -86,6 +87,7 @@ fn router(app: App) -> Router {
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/join-tokens", post(tokens::create_join))
+        .route("/v1/snapshot", get(snapshot::save))
         .fallback(assets::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

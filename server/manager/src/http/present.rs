@@ -216,5 +216,9 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::ManagerRemoved => api::EventKind::ManagerRemoved,
         EventKind::ManagerMoved => api::EventKind::ManagerMoved,
         EventKind::LeadershipTransferred => api::EventKind::LeadershipTransferred,
+        EventKind::GroupRestored => api::EventKind::GroupRestored,
+        EventKind::GroupRecovered => api::EventKind::GroupRecovered,
+        EventKind::BackupFailed => api::EventKind::BackupFailed,
+        EventKind::BackupSaved => api::EventKind::BackupSaved,
     }
 }

@@ -13,6 +13,7 @@ use super::{GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, se
 use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
     network::{MembershipChange, PeerService, PeerTls, PeerVerify},
+    offline::Frozen,
     types::{ManagerNode, MemberId},
 };
 
@@ -81,6 +82,11 @@ impl GroupHandle {
     /// The state as it is here and now.
     pub fn stale(&self) -> StateView {
         self.inner.stale()
+    }
+
+    /// The state for a backup, as it is here and now; after [`Self::linearizable`] it contains what that one did.
+    pub fn frozen(&self) -> Frozen {
+        Frozen::new(self.inner.shared.read().clone())
     }
 
     pub fn status(&self) -> GroupStatus {

@@ -5,7 +5,8 @@ use std::{
 };
 
 use krakend_storage::{
-    DataDirLock, Identity, LogSettings, LogStore, SnapshotFiles, StateStore, SyncFault,
+    DataDirLock, Identity, LogSettings, LogStore, SnapshotFiles, StateError, StateStore, SyncFault,
+    finish_replacement,
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -161,6 +162,7 @@ impl Inner {
 
 fn open_files(dir: &Path, fault: Option<SyncFault>) -> Result<Opened, OpenError> {
     let lock = DataDirLock::take(dir)?;
+    finish_replacement(dir).map_err(StateError::from)?;
     let identity = Identity::load_or_create(dir)?;
     let settings = LogSettings {
         fault,

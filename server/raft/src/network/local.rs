@@ -197,9 +197,7 @@ impl Local {
         let identity = self.identity();
         match (identity.group_id, identity.grant) {
             (Some(ours), _) if ours == theirs => Ok(()),
-            (Some(ours), _) => Err(refused(format!(
-                "this manager belongs to group {ours}, the caller to group {theirs}"
-            ))),
+            (Some(ours), _) => Err(refused(self.other_group(ours, theirs))),
             // The promise is kept: whoever speaks for the promised group has initialised it.
             (None, Some(grant)) if grant.group_id == theirs => self
                 .change(|identity| {
@@ -210,6 +208,18 @@ impl Local {
             (None, _) => Err(refused(format!(
                 "this manager has not joined group {theirs}"
             ))),
+        }
+    }
+
+    fn other_group(&self, ours: Uuid, theirs: Uuid) -> String {
+        let current = self.shared.read();
+        let former = current.state.lineage().find(|it| it.group_id == theirs);
+        match former {
+            Some(former) => format!(
+                "group {theirs} ended with entry {} and goes on as group {ours}, this one: stop the caller, move its data directory away (keep the group secret) and start it again, and it joins as a new manager",
+                former.index
+            ),
+            None => format!("this manager belongs to group {ours}, the caller to group {theirs}"),
         }
     }
 

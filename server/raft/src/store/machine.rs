@@ -141,7 +141,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 }
 
 /// Reads a whole snapshot; nothing of it counts before its last checksum is verified.
-fn read_state(file: &SnapshotFile) -> io::Result<(SnapshotMeta, ClusterState)> {
+pub(crate) fn read_state(file: &SnapshotFile) -> io::Result<(SnapshotMeta, ClusterState)> {
     let mut reader = SnapshotReader::open(&file.path)?;
     let meta = codec::decode(reader.meta())?;
     let mut failure = None;

@@ -10,5 +10,5 @@ mod suite;
 
 pub(crate) use behind::WriteBehind;
 pub(crate) use log::LogStorage;
-pub(crate) use machine::StateMachine;
-pub(crate) use shared::Shared;
+pub(crate) use machine::{StateMachine, read_state};
+pub(crate) use shared::{Current, Shared};

@@ -22,6 +22,7 @@ pub(crate) fn status() -> GroupStatus {
         nodes_down: 0,
         nodes_total: 3,
         alarms: Vec::new(),
+        last_backup: None,
         now: "2026-11-17T13:32:08Z".to_owned(),
         version: "0.1.0".to_owned(),
     }
