@@ -14,7 +14,7 @@ use crate::{
     backups, clock, control, http, join,
     license::LicenseKey,
     nodes::{self, Sessions},
-    settings::Settings,
+    settings::{Settings, TimersProfile},
     trust::{Authority, CertifiedRole, GroupSecret, LeaseSigner, role_of},
 };
 
@@ -196,7 +196,10 @@ async fn open_group(
         server_name: SERVER_NAME.into(),
     };
     let mut config = GroupConfig::new(settings.data_dir.clone(), manager);
-    config.timers = Timers::lan();
+    config.timers = match settings.timers {
+        TimersProfile::Lan => Timers::lan(),
+        TimersProfile::Wan => Timers::wan(),
+    };
     Ok(GroupHandle::open(config, Some(tls), clock::now_ms).await?)
 }
 

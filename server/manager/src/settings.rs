@@ -61,6 +61,9 @@ pub struct Partial {
     /// File with the key that licences are verified with [default: one that derives from the group secret]
     #[arg(long)]
     pub license_key_file: Option<PathBuf>,
+    /// lan (one site) or wan (several): how long managers wait for each other; the same on all [default: lan]
+    #[arg(long)]
+    pub timers: Option<TimersProfile>,
     /// Seconds from unreachable to down [default: 60]
     #[arg(long)]
     pub grace_s: Option<u64>,
@@ -90,6 +93,15 @@ pub struct Partial {
     pub log_level: Option<String>,
 }
 
+/// How far the managers are from each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum TimersProfile {
+    #[default]
+    Lan,
+    Wan,
+}
+
 /// Settings that hold.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -106,6 +118,7 @@ pub struct Settings {
     pub managers: krakend_domain::ManagerSettings,
     pub secret_file: PathBuf,
     pub license_key_file: Option<PathBuf>,
+    pub timers: TimersProfile,
     pub grace_ms: u64,
     pub reap_ms: u64,
     pub lease_ms: u64,
@@ -160,6 +173,7 @@ const KEYS: &[&str] = &[
     "dead_manager_after_s",
     "secret_file",
     "license_key_file",
+    "timers",
     "grace_s",
     "reap_s",
     "lease_s",
@@ -278,6 +292,7 @@ impl Partial {
             dead_manager_after_s: self.dead_manager_after_s.or(other.dead_manager_after_s),
             secret_file: self.secret_file.or(other.secret_file),
             license_key_file: self.license_key_file.or(other.license_key_file),
+            timers: self.timers.or(other.timers),
             grace_s: self.grace_s.or(other.grace_s),
             reap_s: self.reap_s.or(other.reap_s),
             lease_s: self.lease_s.or(other.lease_s),
@@ -365,6 +380,7 @@ impl Partial {
                 .unwrap_or_else(|| data_dir.join("group-secret")),
             data_dir,
             license_key_file: self.license_key_file,
+            timers: self.timers.unwrap_or_default(),
             grace_ms: self.grace_s.unwrap_or(60).saturating_mul(1000),
             reap_ms: self.reap_s.unwrap_or(259_200).saturating_mul(1000),
             lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),

@@ -25,6 +25,15 @@ impl Timers {
         }
     }
 
+    /// Several sites: round trips of up to some hundred milliseconds.
+    pub fn wan() -> Self {
+        Self {
+            heartbeat_ms: 500,
+            election_min_ms: 2_500,
+            election_max_ms: 5_000,
+        }
+    }
+
     /// The longest time an election waits before it starts.
     pub fn election_max(&self) -> Duration {
         Duration::from_millis(self.election_max_ms)

@@ -213,3 +213,29 @@ async fn a_stranger_cannot_say_where_a_member_is() {
     stranger.crash().await;
     stop_all(managers).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_says_what_only_the_leader_knows() {
+    let mut managers = group(3, SnapshotSettings::default()).await;
+    let leads = leader(&managers).await;
+    let handle = managers[leads].handle();
+    let written = propose(&handle, bootstrap(handle.group_id().unwrap())).await;
+    let (dead, asked) = ((leads + 1) % 3, (leads + 2) % 3);
+    let gone = managers[dead].handle().identity().manager_id;
+    managers[dead].crash().await;
+    let follower = managers[asked].handle();
+    let limit = soon();
+    loop {
+        let status = follower.observed_status(Duration::from_secs(1)).await;
+        let members = &status.members;
+        let dead = members.iter().find(|it| it.id == gone).unwrap();
+        let others = members.iter().filter(|it| it.id != gone);
+        let known = others.clone().all(|it| it.matched >= Some(written.index));
+        if dead.reachable == Some(false) && known {
+            break;
+        }
+        assert!(Instant::now() < limit, "{members:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop_all(managers).await;
+}

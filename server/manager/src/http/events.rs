@@ -88,7 +88,7 @@ fn stream(app: App, mut after: u64) -> impl Stream<Item = Result<Message, Infall
             }
             tokio::select! {
                 changed = applied.changed() => if changed.is_err() { return },
-                _ = live.tick() => for message in live_messages(&app) {
+                _ = live.tick() => for message in live_messages(&app).await {
                     yield Ok(message);
                 },
                 () = app.stop.cancelled() => return,
@@ -105,20 +105,21 @@ fn message(event: &api::Event) -> Result<Message, axum::Error> {
         .json_data(event)
 }
 
-fn live_messages(app: &App) -> Vec<Message> {
+async fn live_messages(app: &App) -> Vec<Message> {
+    let observed = group::observed(app).await;
     let view = app.group.stale();
     let fleet = FleetName::default_fleet();
     let (requests, errors, sketch) = statistics::live(&view.state, &fleet, clock::now_ms());
     let figures = serde_json::json!({
         "nodes": nodes::all(app, &view.state),
-        "managers": group::manager_list(app, &view),
+        "managers": group::manager_list(&view, &observed),
         "statistics": {
             "now_requests_per_s": requests,
             "now_errors_per_s": errors,
             "now_latency": present::latency(&sketch),
         },
     });
-    let status = group::group_status(app, &view);
+    let status = group::group_status(app, &view, &observed);
     [
         Message::default().event("heartbeat").json_data(&status),
         Message::default().event("live").json_data(&figures),

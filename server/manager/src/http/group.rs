@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::{
     extract::{Query, State},
     http::StatusCode,
@@ -5,7 +7,7 @@ use axum::{
 };
 use krakend_api as api;
 use krakend_domain::NodeState;
-use krakend_raft::{MemberStatus, StateView};
+use krakend_raft::{GroupStatus, MemberStatus, StateView};
 
 use super::{
     access::Viewer,
@@ -13,6 +15,9 @@ use super::{
     read::{ReadQuery, answer, view},
 };
 use crate::{app::App, backups, clock};
+
+/// A leader that does not say within this what it knows of the others is left out of the answer.
+const OBSERVE_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a follower may be without its leader's heartbeat before it no longer counts as ready.
 const READY_STALENESS_MS: u64 = 5_000;
@@ -55,7 +60,7 @@ pub async fn status(
     Query(query): Query<ReadQuery>,
 ) -> Result<Response, Failure> {
     let view = view(&app, query.consistency).await?;
-    let body = group_status(&app, &view);
+    let body = group_status(&app, &view, &observed(&app).await);
     Ok(answer(&view, body))
 }
 
@@ -66,13 +71,17 @@ pub async fn managers(
 ) -> Result<Response, Failure> {
     let view = view(&app, query.consistency).await?;
     let body = api::ManagerList {
-        managers: manager_list(&app, &view),
+        managers: manager_list(&view, &observed(&app).await),
     };
     Ok(answer(&view, body))
 }
 
-pub fn manager_list(app: &App, view: &StateView) -> Vec<api::Manager> {
-    let status = app.group.status();
+/// The members with what only the leader knows of them.
+pub async fn observed(app: &App) -> GroupStatus {
+    app.group.observed_status(OBSERVE_WITHIN).await
+}
+
+pub fn manager_list(view: &StateView, status: &GroupStatus) -> Vec<api::Manager> {
     let last = status.last_log_index.unwrap_or(0);
     let mut managers: Vec<_> = status
         .members
@@ -110,8 +119,7 @@ fn manager(view: &StateView, member: &MemberStatus, last: u64) -> api::Manager {
     }
 }
 
-pub fn group_status(app: &App, view: &StateView) -> api::GroupStatus {
-    let status = app.group.status();
+pub fn group_status(app: &App, view: &StateView, status: &GroupStatus) -> api::GroupStatus {
     let meta = view.state.meta();
     let name = |id| {
         let found = status.members.iter().find(|member| member.id == id);

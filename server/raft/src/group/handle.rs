@@ -1,4 +1,8 @@
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use krakend_domain::{Command, Event};
 use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
@@ -91,6 +95,11 @@ impl GroupHandle {
 
     pub fn status(&self) -> GroupStatus {
         self.inner.status()
+    }
+
+    /// The same, with what only the leader knows of the others; it is asked and has `within` to answer.
+    pub async fn observed_status(&self, within: Duration) -> GroupStatus {
+        self.inner.observed_status(within).await
     }
 
     /// Follows the index of the last applied entry; 0 at first.

@@ -7,7 +7,10 @@ use openraft::{Instant as _, ServerState, async_runtime::WatchReceiver};
 use uuid::Uuid;
 
 use super::Inner;
-use crate::types::{ManagerNode, MemberId};
+use crate::{
+    network::{AskError, ObserveReply, SeenMember},
+    types::{ManagerNode, MemberId},
+};
 
 /// Heartbeats that a member may miss before it counts as not reachable.
 const MISSED: u32 = 3;
@@ -108,6 +111,55 @@ impl Inner {
             purged: metrics.purged.map(|it| it.index),
             joint: membership.get_joint_config().len() > 1,
             members: membership.nodes().map(member).collect(),
+        }
+    }
+
+    /// The status with what only the leader knows, asked of it where it is somebody else and answers in time.
+    pub(super) async fn observed_status(&self, within: Duration) -> GroupStatus {
+        let mut status = self.status();
+        let Some((leader, member)) = self.other_leader() else {
+            return status;
+        };
+        let answer: Result<ObserveReply, AskError> = self
+            .peers
+            .ask(
+                &member.node.raft_address,
+                Some((leader, member.store_id)),
+                &(),
+                within,
+                |mut client, request| async move { client.observe(request).await },
+            )
+            .await;
+        let Ok(ObserveReply {
+            seen: Some(seen),
+            last_log_index,
+        }) = answer
+        else {
+            return status;
+        };
+        status.last_log_index = status.last_log_index.max(last_log_index);
+        for member in &mut status.members {
+            if let Some(seen) = seen.iter().find(|it| it.id.0 == member.id) {
+                member.matched = seen.matched;
+                member.reachable = Some(seen.reachable);
+            }
+        }
+        status
+    }
+
+    pub(crate) fn handle_observe(&self) -> ObserveReply {
+        if !self.is_leader() {
+            return ObserveReply::default();
+        }
+        let status = self.status();
+        let seen = status.members.iter().map(|it| SeenMember {
+            id: MemberId(it.id),
+            matched: it.matched,
+            reachable: it.reachable == Some(true),
+        });
+        ObserveReply {
+            seen: Some(seen.collect()),
+            last_log_index: status.last_log_index,
         }
     }
 

@@ -83,6 +83,21 @@ pub(crate) enum ChangeReply {
     Failed(ChangeError),
 }
 
+/// What the leader alone knows of the members.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ObserveReply {
+    /// `None`: the asked manager does not lead.
+    pub seen: Option<Vec<SeenMember>>,
+    pub last_log_index: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct SeenMember {
+    pub id: MemberId,
+    pub matched: Option<u64>,
+    pub reachable: bool,
+}
+
 /// The run of a manager's process that answers: a restarted one has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Run(pub Uuid);

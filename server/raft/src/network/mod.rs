@@ -20,8 +20,8 @@ pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
     ChangeReply, DeathQuestion, DeathReply, GrantReply, GrantRequest, JoinReply, JoinRequest,
-    MembershipChange, ProbeReply, ProbeRequest, ProposeReply, ProposeRequest, ReadIndexReply,
-    ReadIndexRequest, Run,
+    MembershipChange, ObserveReply, ProbeReply, ProbeRequest, ProposeReply, ProposeRequest,
+    ReadIndexReply, ReadIndexRequest, Run, SeenMember,
 };
 pub(crate) use peers::{AskError, Peers};
 

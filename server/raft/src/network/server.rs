@@ -215,6 +215,11 @@ impl ManagerPeer for PeerService {
         reply(&self.inner.handle_change(change).await)
     }
 
+    async fn observe(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        self.open::<()>(&request)?;
+        reply(&self.inner.handle_observe())
+    }
+
     async fn attend(
         &self,
         request: Request<Envelope>,
