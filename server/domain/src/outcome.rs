@@ -96,4 +96,6 @@ pub enum Rejected {
     TooMany { what: String, limit: u64 },
     #[error("group id {0} has been used; a restore or a recovery takes a new one")]
     GroupIdUsed(Uuid),
+    #[error("the new epoch must be {least} or higher")]
+    EpochTooLow { least: u64 },
 }

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::{
-    backups, clock, control, http,
+    backups, clock, control,
+    epoch::NewestObeyed,
+    http,
     license::LicenseKey,
     nodes::{self, Sessions},
     settings::Settings,
@@ -26,6 +28,7 @@ pub struct Context_ {
     pub license_key: LicenseKey,
     pub group: GroupHandle,
     pub sessions: Sessions,
+    pub newest_obeyed: NewestObeyed,
     pub gossip: Gossip,
     pub node_address: String,
     pub http_address: String,
@@ -71,6 +74,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         license_key,
         group,
         sessions: Sessions::default(),
+        newest_obeyed: NewestObeyed::default(),
         gossip,
         stop: stop.clone(),
     });

@@ -4,7 +4,7 @@ use axum::{
     response::Response,
 };
 use krakend_api as api;
-use krakend_domain::NodeState;
+use krakend_domain::{ClusterState, NodeState};
 use krakend_raft::{MemberStatus, StateView};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     problem::Failure,
     read::{ReadQuery, answer, view},
 };
-use crate::{app::App, backups, clock};
+use crate::{app::App, backups, clock, epoch};
 
 /// How long a follower may be without its leader's heartbeat before it no longer counts as ready.
 const READY_STALENESS_MS: u64 = 5_000;
@@ -110,6 +110,11 @@ fn manager(view: &StateView, member: &MemberStatus, last: u64) -> api::Manager {
     }
 }
 
+fn alarms(app: &App, state: &ClusterState) -> Vec<api::Alarm> {
+    let found = [backups::alarm(app, state), epoch::alarm(app, state)];
+    found.into_iter().flatten().collect()
+}
+
 pub fn group_status(app: &App, view: &StateView) -> api::GroupStatus {
     let status = app.group.status();
     let meta = view.state.meta();
@@ -153,7 +158,7 @@ pub fn group_status(app: &App, view: &StateView) -> api::GroupStatus {
         nodes_unreachable: unreachable,
         nodes_down: down,
         nodes_total: active + unreachable + down,
-        alarms: backups::alarms(app, &view.state),
+        alarms: alarms(app, &view.state),
         last_backup: backups::last(&view.state),
         now: clock::rfc3339(clock::now_ms()),
         version: env!("CARGO_PKG_VERSION").into(),
