@@ -138,6 +138,22 @@ async fn has_versions(stage: &Stage, index: usize, wanted: usize) -> Result<()> 
     .await
 }
 
+async fn the_admins_token_goes_on(manager: &Manager, token: &str) -> Result<()> {
+    until(
+        "the admin's token is in the new directory",
+        LIMIT,
+        || async {
+            let found = std::fs::read_to_string(manager.admin_token())?;
+            Ok(if found.trim() == token {
+                Seen::Yes(())
+            } else {
+                Seen::No("another one".into())
+            })
+        },
+    )
+    .await
+}
+
 async fn has_event(stage: &Stage, kind: &str, word: &str) -> Result<()> {
     let events = stage.api.get("/v1/events?history=true&limit=100").await?;
     let found = events["events"].as_array().into_iter().flatten();
@@ -165,17 +181,17 @@ async fn a_restored_backup_is_the_cluster_again_and_nodes_obey_it() -> Result<()
     for manager in &mut stage.managers {
         manager.kill().await?;
     }
-    restore(&mut stage, dir.path(), &file).await?;
+    restore(&mut stage, dir.path(), &file, (4, None)).await?;
     assert_eq!(kept(&stage).await?, before);
     assert_ne!(group_id(&stage).await?, old_group);
-    let token = std::fs::read_to_string(stage.managers[0].admin_token())?;
-    assert_eq!(token.trim(), stage.api.token(), "the admin's token goes on");
+    the_admins_token_goes_on(&stage.managers[0], stage.api.token()).await?;
     has_event(&stage, "group_restored", &old_group).await?;
     stage.until_all_serve(2, LIMIT).await?;
     publish(&mut stage, 3).await?;
     publish(&mut stage, 4).await?;
     let status = stage.api.get("/v1/status").await?;
     assert_eq!(status["epoch"], 2);
+    an_epoch_that_nodes_know_is_noticed(&mut stage, dir.path(), &file).await?;
     an_old_member_joins_empty(&mut stage, 1, &old_group).await
 }
 
@@ -254,22 +270,61 @@ async fn only_the_admin_saves(stage: &Stage, viewer: &Value) -> Result<()> {
     Ok(())
 }
 
+/// The same backup once more gives an epoch that the node has obeyed already.
+async fn an_epoch_that_nodes_know_is_noticed(
+    stage: &mut Stage,
+    dir: &Path,
+    file: &Path,
+) -> Result<()> {
+    stage.managers[0].kill().await?;
+    restore(stage, dir, file, (5, None)).await?;
+    let api = &stage.api;
+    until(
+        "an alarm says that nodes ignore this group",
+        LIMIT,
+        || async {
+            let alarms = api.get("/v1/status").await?["alarms"].clone();
+            let mut all = alarms.as_array().into_iter().flatten();
+            let found = all.find(|alarm| alarm["kind"] == "epoch-behind");
+            let advice =
+                found.is_some_and(|alarm| alarm["message"].to_string().contains("--epoch 3"));
+            Ok(if advice {
+                Seen::Yes(())
+            } else {
+                Seen::No(alarms.to_string())
+            })
+        },
+    )
+    .await?;
+    stage.until_serves(&stage.nodes[0].target, 4, LIMIT).await?;
+    stage.managers[0].kill().await?;
+    restore(stage, dir, file, (6, Some("3"))).await?;
+    stage.until_all_serve(2, LIMIT).await
+}
+
 /// Another manager, in a fresh directory, takes over the first one's addresses.
-async fn restore(stage: &mut Stage, dir: &Path, file: &Path) -> Result<()> {
+async fn restore(
+    stage: &mut Stage,
+    dir: &Path,
+    file: &Path,
+    (number, epoch): (usize, Option<&str>),
+) -> Result<()> {
     let program = stage.options.program("krakend-cluster-manager")?;
-    let fresh = instead_of(&stage.managers[0], 4, dir, &program)?;
+    let fresh = instead_of(&stage.managers[0], number, dir, &program)?;
     let secret = stage.options.dir.join("group-secret");
     fresh.configure(&[fresh.managers], &secret, 5)?;
     let settings = fresh.settings();
-    let arguments = [
+    let mut arguments = vec![
         "snapshot",
         "restore",
         text(file)?,
         "--settings",
         text(&settings)?,
     ];
+    arguments.extend(epoch.iter().flat_map(|epoch| ["--epoch", epoch]));
     let said = done(stage, &arguments).await?;
-    assert!(said.contains("epoch 2"), "{said}");
+    let wanted = format!("epoch {}", epoch.unwrap_or("2"));
+    assert!(said.contains(&wanted), "{said}");
     refused(stage, &arguments, "empty directory").await?;
     stage.managers[0] = fresh;
     start(stage, 0).await

@@ -17,6 +17,8 @@ pub enum EpochCause {
 pub struct NewEpoch {
     /// Id of the group that goes on; never used before.
     pub group_id: Uuid,
+    /// Higher than the former one, and than any that nodes may have obeyed.
+    pub epoch: u64,
     pub cause: EpochCause,
     /// The only manager of the group so far, when the state knows it.
     pub manager_id: ManagerId,

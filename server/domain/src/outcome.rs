@@ -100,6 +100,8 @@ pub enum Rejected {
     JoinTokenForOther(JoinRole),
     #[error("group id {0} has been used; a restore or a recovery takes a new one")]
     GroupIdUsed(Uuid),
+    #[error("the new epoch must be {least} or higher")]
+    EpochTooLow { least: u64 },
 }
 
 fn role_word(role: JoinRole) -> &'static str {

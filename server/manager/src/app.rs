@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::{
-    backups, clock, control, http, join,
+    backups, clock, control,
+    epoch::NewestObeyed,
+    http, join,
     license::LicenseKey,
     nodes::{self, Sessions},
     settings::{Settings, TimersProfile},
@@ -27,6 +29,7 @@ pub struct Context_ {
     pub license_key: LicenseKey,
     pub group: GroupHandle,
     pub sessions: Sessions,
+    pub newest_obeyed: NewestObeyed,
     pub gossip: Gossip,
     pub node_address: String,
     pub http_address: String,
@@ -73,6 +76,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         license_key,
         group,
         sessions: Sessions::default(),
+        newest_obeyed: NewestObeyed::default(),
         gossip,
         stop: stop.clone(),
     });

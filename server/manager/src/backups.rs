@@ -180,16 +180,15 @@ pub fn last(state: &ClusterState) -> Option<api::LastBackup> {
 }
 
 /// Backups that fail or do not come, as this manager's settings expect them.
-pub fn alarms(app: &App, state: &ClusterState) -> Vec<api::Alarm> {
-    let alarm = alarm(
+pub fn alarm(app: &App, state: &ClusterState) -> Option<api::Alarm> {
+    alarm_at(
         state.backup(),
         app.settings.backups.as_ref(),
         clock::now_ms().max(state.meta().time_ms),
-    );
-    alarm.into_iter().collect()
+    )
 }
 
-fn alarm(
+fn alarm_at(
     status: &BackupStatus,
     settings: Option<&BackupSettings>,
     now_ms: Millis,
@@ -267,7 +266,7 @@ mod tests {
     fn failing_and_missing_backups_raise_an_alarm() {
         let now = 100 * HOUR;
         let kind = |last, failing, settings| {
-            let found = alarm(&BackupStatus { last, failing }, settings, now);
+            let found = alarm_at(&BackupStatus { last, failing }, settings, now);
             found.map(|alarm| alarm.kind)
         };
         let settings = settings();

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod duration;
+pub mod epoch;
 pub mod http;
 mod join;
 pub mod license;

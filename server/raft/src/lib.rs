@@ -23,8 +23,8 @@ pub use group::{
 pub use krakend_storage::{Identity, SyncFault, WrittenBackup};
 pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};
 pub use offline::{
-    BackupContents, BackupMeta, Founded, Frozen, KindSize, OfflineError, Survey, SurveyedMember,
-    read_backup, recover, restore, survey, verify_backup,
+    BackupContents, BackupMeta, Founded, Frozen, KindSize, OfflineError, RestoreOrder, Survey,
+    SurveyedMember, read_backup, recover, restore, survey, verify_backup,
 };
 pub use timers::Timers;
 pub use types::ManagerNode;

@@ -6,8 +6,8 @@ use std::{fs, path::Path};
 
 use krakend_domain::EventKind;
 use krakend_raft::{
-    BackupContents, FormError, GroupHandle, ManagerNode, OfflineError, SnapshotSettings,
-    read_backup, recover, restore, survey,
+    BackupContents, FormError, GroupHandle, ManagerNode, OfflineError, RestoreOrder,
+    SnapshotSettings, read_backup, recover, restore, survey,
 };
 use support::*;
 use uuid::Uuid;
@@ -34,11 +34,15 @@ fn back_up(handle: &GroupHandle, file: &Path) -> BackupContents {
     read
 }
 
-fn node_of(manager: &Manager) -> ManagerNode {
-    ManagerNode {
-        name: "restored".into(),
-        raft_address: manager.address.clone(),
-        ..ManagerNode::default()
+fn order(manager: &Manager, epoch: Option<u64>) -> RestoreOrder {
+    RestoreOrder {
+        node: ManagerNode {
+            name: "restored".into(),
+            raft_address: manager.address.clone(),
+            ..ManagerNode::default()
+        },
+        epoch,
+        now_ms: clock(),
     }
 }
 
@@ -63,7 +67,9 @@ async fn a_backup_becomes_a_group_of_one_that_another_manager_can_join() {
     let data_dir = first.data_dir();
     fs::create_dir(&data_dir).unwrap();
     fs::write(data_dir.join("group-secret"), "stays").unwrap();
-    let founded = restore(contents, &file, &data_dir, node_of(&first), clock())
+    let low = restore(contents.clone(), &file, &data_dir, order(&first, Some(1))).await;
+    assert!(matches!(low, Err(OfflineError::Rejected(_))), "{low:?}");
+    let founded = restore(contents, &file, &data_dir, order(&first, None))
         .await
         .unwrap();
     assert_eq!((founded.epoch, founded.index), (2, index + 1));
@@ -186,12 +192,12 @@ async fn a_directory_that_is_in_use_or_in_a_group_takes_no_backup() {
     let file = dir.path().join("one.backup");
     let contents = back_up(&managers[0].handle(), &file);
     let data_dir = managers[0].data_dir();
-    let node = node_of(&managers[0]);
+    let order = order(&managers[0], None);
     for running in [true, false] {
         if !running {
             managers[0].crash().await;
         }
-        let refused = restore(contents.clone(), &file, &data_dir, node.clone(), clock()).await;
+        let refused = restore(contents.clone(), &file, &data_dir, order.clone()).await;
         let refused = refused.unwrap_err();
         assert!(
             matches!(refused, OfflineError::NotEmpty { .. }),

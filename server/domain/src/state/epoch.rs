@@ -18,6 +18,11 @@ impl Transaction<'_> {
         if used {
             return Err(Rejected::GroupIdUsed(new.group_id));
         }
+        if new.epoch <= self.state.meta.epoch {
+            return Err(Rejected::EpochTooLow {
+                least: self.state.meta.epoch + 1,
+            });
+        }
         let ended = FormerGroup {
             group_id: former,
             epoch: self.state.meta.epoch,
@@ -31,7 +36,7 @@ impl Transaction<'_> {
         }
         self.changed(RecordKey::Lineage);
         self.state.meta.group_id = Some(new.group_id);
-        self.state.meta.epoch += 1;
+        self.state.meta.epoch = new.epoch;
         self.state.meta.leader = None;
         self.forget_managers_but(new.manager_id);
         let kind = match new.cause {
@@ -78,9 +83,11 @@ mod tests {
         state.apply(index, &entry).result
     }
 
+    /// Each group takes its own number as epoch.
     fn begin_epoch(group: u128) -> Command {
         Command::BeginEpoch(NewEpoch {
             group_id: Uuid::from_u128(group),
+            epoch: group as u64,
             cause: EpochCause::Recovered,
             manager_id: Uuid::from_u128(12),
             message: "recovered".into(),
@@ -146,6 +153,17 @@ mod tests {
             assert_eq!(rejected, Rejected::GroupIdUsed(Uuid::from_u128(used)));
         }
         assert_eq!(state.meta().epoch, 2);
+    }
+
+    #[test]
+    fn an_epoch_never_goes_back_or_stays() {
+        let mut state = begun();
+        apply(&mut state, 20, begin_epoch(7)).unwrap();
+        assert_eq!(state.meta().epoch, 7);
+        for lower in 2..7 {
+            let rejected = apply(&mut state, 21, begin_epoch(lower)).unwrap_err();
+            assert_eq!(rejected, Rejected::EpochTooLow { least: 8 });
+        }
     }
 
     #[test]

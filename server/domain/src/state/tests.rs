@@ -400,6 +400,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         }),
         (1..6u128).prop_map(|group| Command::BeginEpoch(crate::NewEpoch {
             group_id: Uuid::from_u128(group),
+            epoch: group as u64,
             cause: crate::EpochCause::Restored,
             manager_id: Uuid::from_u128(1),
             message: String::new(),

@@ -223,8 +223,8 @@ async fn run_async(command: Command, options: &Client) -> anyhow::Result<()> {
     use snapshot::Snapshot;
     match command {
         Command::Snapshot(Snapshot::Inspect { file }) => snapshot::inspect(&file, options.output),
-        Command::Snapshot(Snapshot::Restore { file, place }) => {
-            snapshot::restore(&file, &place, options.output).await
+        Command::Snapshot(Snapshot::Restore { file, place, epoch }) => {
+            snapshot::restore((&file, epoch), &place, options.output).await
         }
         Command::Recover(recover) => recover.run(options.output).await,
         command => commands::run(command, options).await,

@@ -10,7 +10,9 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use http_body_util::BodyExt;
 use krakend_domain::Digest;
-use krakend_raft::{BackupContents, BackupMeta, ManagerNode, read_backup, verify_backup};
+use krakend_raft::{
+    BackupContents, BackupMeta, ManagerNode, RestoreOrder, read_backup, verify_backup,
+};
 use krakend_storage::BackupFile;
 use serde_json::{Value, json};
 
@@ -40,6 +42,9 @@ pub enum Snapshot {
         file: PathBuf,
         #[command(flatten)]
         place: offline::Place,
+        /// The new epoch, higher than any that nodes have obeyed [default: the backup's and one]
+        #[arg(long)]
+        epoch: Option<u64>,
     },
 }
 
@@ -149,7 +154,11 @@ fn show(contents: &BackupContents, file: &Path, output: Output) -> anyhow::Resul
 }
 
 /// Restores a backup into an empty data directory.
-pub async fn restore(file: &Path, place: &offline::Place, output: Output) -> anyhow::Result<()> {
+pub async fn restore(
+    (file, epoch): (&Path, Option<u64>),
+    place: &offline::Place,
+    output: Output,
+) -> anyhow::Result<()> {
     let settings = place.settings()?;
     let node = ManagerNode {
         name: settings.name.clone(),
@@ -161,7 +170,11 @@ pub async fn restore(file: &Path, place: &offline::Place, output: Output) -> any
         bail!("name the data directory with --data-dir, or the manager's settings with --settings");
     }
     let contents = read_backup(file)?;
-    let founded =
-        krakend_raft::restore(contents, file, &settings.data_dir, node, clock::now_ms()).await?;
+    let order = RestoreOrder {
+        node,
+        epoch,
+        now_ms: clock::now_ms(),
+    };
+    let founded = krakend_raft::restore(contents, file, &settings.data_dir, order).await?;
     offline::tell("restored", &founded, &settings, output)
 }

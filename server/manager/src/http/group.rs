@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use krakend_api as api;
-use krakend_domain::NodeState;
+use krakend_domain::{ClusterState, NodeState};
 use krakend_raft::{GroupStatus, MemberStatus, StateView};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     problem::Failure,
     read::{ReadQuery, answer, view},
 };
-use crate::{app::App, backups, clock};
+use crate::{app::App, backups, clock, epoch};
 
 /// A leader that does not say within this what it knows of the others is left out of the answer.
 const OBSERVE_WITHIN: Duration = Duration::from_millis(500);
@@ -119,6 +119,11 @@ fn manager(view: &StateView, member: &MemberStatus, last: u64) -> api::Manager {
     }
 }
 
+fn alarms(app: &App, state: &ClusterState) -> Vec<api::Alarm> {
+    let found = [backups::alarm(app, state), epoch::alarm(app, state)];
+    found.into_iter().flatten().collect()
+}
+
 pub fn group_status(app: &App, view: &StateView, status: &GroupStatus) -> api::GroupStatus {
     let meta = view.state.meta();
     let name = |id| {
@@ -161,7 +166,7 @@ pub fn group_status(app: &App, view: &StateView, status: &GroupStatus) -> api::G
         nodes_unreachable: unreachable,
         nodes_down: down,
         nodes_total: active + unreachable + down,
-        alarms: backups::alarms(app, &view.state),
+        alarms: alarms(app, &view.state),
         last_backup: backups::last(&view.state),
         now: clock::rfc3339(clock::now_ms()),
         version: env!("CARGO_PKG_VERSION").into(),

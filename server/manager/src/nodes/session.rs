@@ -79,6 +79,7 @@ async fn drive(
         Registration::Admitted { epoch } => epoch,
         Registration::Refused(refused) => return say(out, Out::Refused(refused)).await,
     };
+    crate::epoch::compare(app, node_id, hello.applied.as_ref());
     let cancel = CancellationToken::new();
     let guard = app.sessions.begin(node_id, hello.ready, cancel.clone());
     let welcome = wire::Welcome {

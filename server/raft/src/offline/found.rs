@@ -44,6 +44,8 @@ pub(super) struct Heir {
     pub manager_id: Uuid,
     pub node: ManagerNode,
     pub cause: EpochCause,
+    /// The new epoch, where it must be higher than the next.
+    pub epoch: Option<u64>,
     pub message: String,
     pub now_ms: u64,
 }
@@ -63,6 +65,7 @@ pub(super) async fn found(
         time_ms: heir.now_ms,
         command: Command::BeginEpoch(NewEpoch {
             group_id,
+            epoch: heir.epoch.unwrap_or(base.state.meta().epoch + 1),
             cause: heir.cause,
             manager_id: heir.manager_id,
             message: heir.message,

@@ -16,5 +16,5 @@ pub use backup::{BackupContents, BackupMeta, Frozen, KindSize, read_backup, veri
 pub use error::OfflineError;
 pub use found::Founded;
 pub use recover::recover;
-pub use restore::restore;
+pub use restore::{RestoreOrder, restore};
 pub use survey::{Survey, SurveyedMember, survey};

@@ -39,6 +39,7 @@ pub async fn recover(
         manager_id: survey.manager_id,
         node: taken.node,
         cause: EpochCause::Recovered,
+        epoch: None,
         message,
         now_ms,
     };

@@ -14,14 +14,23 @@ use crate::types::ManagerNode;
 /// file system or an attempt that ended early leaves.
 const ALLOWED: [&str; 4] = ["group-secret", "lock", "lost+found", "replacement.new"];
 
-/// Makes an empty `data_dir` the directory of a new manager, a group of one with the backup's state. `node` says how
-/// the manager is called and reached; `now_ms` is UTC in milliseconds.
+/// How a backup is restored.
+#[derive(Clone, Debug)]
+pub struct RestoreOrder {
+    /// How the manager is called and reached.
+    pub node: ManagerNode,
+    /// The new epoch, where nodes have obeyed a higher one than the backup's; `None`: the backup's and one.
+    pub epoch: Option<u64>,
+    /// UTC in milliseconds.
+    pub now_ms: u64,
+}
+
+/// Makes an empty `data_dir` the directory of a new manager, a group of one with the backup's state.
 pub async fn restore(
     contents: BackupContents,
     file: &Path,
     data_dir: &Path,
-    node: ManagerNode,
-    now_ms: u64,
+    order: RestoreOrder,
 ) -> Result<Founded, OfflineError> {
     verify_empty(data_dir)?;
     let _lock = DataDirLock::take(data_dir)?;
@@ -42,10 +51,11 @@ pub async fn restore(
     };
     let heir = Heir {
         manager_id: Uuid::new_v4(),
-        node,
+        node: order.node,
         cause: EpochCause::Restored,
+        epoch: order.epoch,
         message,
-        now_ms,
+        now_ms: order.now_ms,
     };
     found(data_dir, base, heir).await
 }
