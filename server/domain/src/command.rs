@@ -94,6 +94,25 @@ pub enum Command {
         request: Digest,
         command: Box<Command>,
     },
+    /// An operator says that a jump of the clock was right: the time becomes this entry's stamp.
+    ConfirmClock {
+        by: String,
+    },
+    /// An operator sets the time to this entry's stamp, also back.
+    ResetClock {
+        by: String,
+    },
+}
+
+impl Command {
+    /// Whether it is the operator's word on the clock, which no jump rule holds up.
+    pub(crate) fn sets_clock(&self) -> bool {
+        match self {
+            Self::ConfirmClock { .. } | Self::ResetClock { .. } => true,
+            Self::Idempotent { command, .. } => command.sets_clock(),
+            _ => false,
+        }
+    }
 }
 
 /// Names and addresses of a manager.

@@ -39,4 +39,7 @@ pub enum EventKind {
     LicenseStateChanged,
     TokenCreated,
     TokenRevoked,
+    ClockHeld,
+    ClockConfirmed,
+    ClockReset,
 }

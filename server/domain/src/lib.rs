@@ -3,6 +3,7 @@
 //! A [`Command`] goes in through the Raft log, [`ClusterState::apply`] changes the state in the same way on
 //! every manager, and [`Event`]s come out. Whatever needs the time reads it from the [`LogEntry`].
 
+mod clock;
 mod command;
 mod event;
 mod idempotency;
@@ -16,8 +17,12 @@ mod sketch;
 mod state;
 mod statistics;
 mod token;
+mod topic;
 mod version;
 
+pub use clock::{
+    Advance, ClockHold, ClockRecord, ClockVerdict, MAX_JUMP_MS, MAX_OFFSET_MS, advance, judge, span,
+};
 pub use command::{Command, LogEntry, ManagerRecord, NodeRegistration, Publication};
 pub use event::{Event, EventKind};
 pub use idempotency::IdempotencyRecord;
@@ -36,6 +41,7 @@ pub use statistics::{
     SampleStream, WINDOW_MS, WindowKey,
 };
 pub use token::{JoinTokenRecord, Role, TokenRecord};
+pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
 
 /// UTC time in milliseconds since 1970.

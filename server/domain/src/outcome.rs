@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Event, FleetName, Millis, NodeId, NodeState, RecordKey, SampleStream};
+use crate::{Claims, Digest, Event, FleetName, Millis, NodeId, NodeState, RecordKey, SampleStream, TokenId};
 
 /// What applying one log entry did.
 #[derive(Clone, Debug)]
@@ -41,6 +41,21 @@ pub enum Applied {
     Replayed {
         index: u64,
         result: Box<Result<Applied, Rejected>>,
+    },
+    /// An API or join token. Its text derives from the id, so that a retry can give it again.
+    TokenCreated {
+        id: TokenId,
+        expires_ms: Option<Millis>,
+    },
+    /// Where the licence stood when it was installed.
+    LicenseInstalled {
+        claims: Box<Claims>,
+        at_ms: Millis,
+        seats_used: u32,
+    },
+    ClockSet {
+        from_ms: Millis,
+        to_ms: Millis,
     },
 }
 
@@ -93,4 +108,8 @@ pub enum Rejected {
     IdempotencyKeyReused { index: u64 },
     #[error("at most {limit} {what} are kept; remove some first")]
     TooMany { what: String, limit: u64 },
+    #[error(
+        "a leader's clock jumped ahead, so nothing is decided by time: `krakend-cluster-manager clock status` shows it, `clock confirm` or `clock reset` ends it"
+    )]
+    ClockHeld,
 }

@@ -19,6 +19,9 @@ pub enum RecordKey {
     Idempotency(String),
     /// Oldest-first order of idempotency keys.
     IdempotencyAge(Millis, u64),
+    Clock,
+    /// Where each topic changed last.
+    Changes,
 }
 
 /// A persisted record that cannot be read.

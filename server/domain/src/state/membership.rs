@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Fleet, Transaction};
 use crate::{
     Applied, EventKind, FleetName, IdempotencyRecord, ManagerId, ManagerRecord, Millis, NodeState,
-    RecordKey, Rejected, TokenRecord,
+    RecordKey, Rejected, TokenRecord, Topic,
 };
 
 /// How long minute windows are kept.
@@ -66,6 +66,7 @@ impl Transaction<'_> {
             return Ok(Applied::Unchanged);
         }
         self.state.meta.leader = Some((manager_id, term));
+        self.touch(Topic::Managers);
         let name = match self.state.managers.get(&manager_id) {
             Some(manager) => manager.name.clone(),
             None => manager_id.to_string(),

@@ -1,5 +1,6 @@
 //! The replicated state and how commands change it.
 
+mod clock;
 mod configuration;
 mod idempotent;
 mod licensing;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, Command, Event, FleetName, IdempotencyRecord, JoinTokenRecord, LicenseRecord,
+    Applied, Changes, ClockRecord, Command, Event, FleetName, IdempotencyRecord, JoinTokenRecord, LicenseRecord,
     LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow,
     Outcome, RecentSample, Rejected, TokenId, TokenRecord, VersionRecord, WindowKey,
 };
@@ -43,6 +44,8 @@ pub struct ClusterState {
     pub(crate) events: OrdMap<(u64, u32), Event>,
     pub(crate) idempotency: OrdMap<String, IdempotencyRecord>,
     pub(crate) idempotency_age: OrdMap<(Millis, u64), String>,
+    pub(crate) clock: ClockRecord,
+    pub(crate) changes: Changes,
 }
 
 /// Facts about the state as a whole.
@@ -50,7 +53,7 @@ pub struct ClusterState {
 pub struct Meta {
     /// `None` until the first leader has written its first entry.
     pub group_id: Option<Uuid>,
-    /// Highest time stamp seen. Never goes back.
+    /// Highest time stamp believed. Only an operator sets it back.
     pub time_ms: Millis,
     /// Grows with each restore or recovery.
     pub epoch: u64,
@@ -75,7 +78,7 @@ pub struct Fleet {
 impl ClusterState {
     /// Applies one entry. A rejected command leaves everything but the time as it was.
     pub fn apply(&mut self, index: u64, entry: &LogEntry) -> Outcome {
-        let mut tx = Transaction::begin(self, index, entry.time_ms);
+        let mut tx = Transaction::begin(self, index, entry);
         let result = tx.run(&entry.command);
         tx.finish(result)
     }
@@ -138,6 +141,8 @@ impl Transaction<'_> {
                 request,
                 command,
             } => self.apply_idempotent(key, request, command),
+            Command::ConfirmClock { by } => self.apply_confirm_clock(by),
+            Command::ResetClock { by } => self.apply_reset_clock(by),
         }
     }
 }

@@ -28,6 +28,8 @@ impl ClusterState {
             RecordKey::IdempotencyAge(at, index) => {
                 self.idempotency_age.get(&(*at, *index)).map(encode)
             }
+            RecordKey::Clock => Some(encode(&self.clock)),
+            RecordKey::Changes => Some(encode(&self.changes)),
         }
     }
 
@@ -54,6 +56,7 @@ impl ClusterState {
                     .keys()
                     .map(|(at, index)| RecordKey::IdempotencyAge(*at, *index)),
             )
+            .chain([RecordKey::Clock, RecordKey::Changes])
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -116,6 +119,8 @@ impl ClusterState {
                 self.idempotency_age
                     .insert((*at, *index), decode(&key, value)?);
             }
+            RecordKey::Clock => self.clock = decode(&key, value)?,
+            RecordKey::Changes => self.changes = decode(&key, value)?,
         }
         Ok(())
     }
