@@ -68,8 +68,12 @@ pub enum ClockVerdict {
     /// Fewer than a quorum were read, so nothing can be said.
     Unknown,
     /// As far from the median as this, in milliseconds; positive: this clock is ahead.
-    Fits { ahead_ms: i64 },
-    Off { ahead_ms: i64 },
+    Fits {
+        ahead_ms: i64,
+    },
+    Off {
+        ahead_ms: i64,
+    },
 }
 
 /// Compares this voter's clock with the median of those that were read. `others` are their clocks minus ours, in
@@ -155,9 +159,15 @@ mod tests {
         let same_clock = advance(NOW, Some(&held), NOW + YEAR + 30_000);
         assert_eq!((same_clock.now, same_clock.jumped_ms), (NOW + 30_000, None));
         let right_clock = advance(NOW + 30_000, Some(&held), NOW + 40_000);
-        assert_eq!((right_clock.now, right_clock.jumped_ms), (NOW + 40_000, None));
+        assert_eq!(
+            (right_clock.now, right_clock.jumped_ms),
+            (NOW + 40_000, None)
+        );
         let other_jump = advance(NOW, Some(&held), NOW + 3 * YEAR);
-        assert_eq!((other_jump.now, other_jump.jumped_ms), (NOW, Some(3 * YEAR)));
+        assert_eq!(
+            (other_jump.now, other_jump.jumped_ms),
+            (NOW, Some(3 * YEAR))
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Claims, Digest, Event, FleetName, Millis, NodeId, NodeState, RecordKey, SampleStream, TokenId};
+use crate::{
+    Claims, Digest, Event, FleetName, Millis, NodeId, NodeState, RecordKey, SampleStream, TokenId,
+};
 
 /// What applying one log entry did.
 #[derive(Clone, Debug)]

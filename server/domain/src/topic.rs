@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::RecordKey;
 
 /// What a reader can wait for. Append at the end: the position is the stored format.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Topic {
     Managers,
     /// What is shown of nodes; not the bookkeeping of their statistics.

@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, Changes, ClockRecord, Command, Event, FleetName, IdempotencyRecord, JoinTokenRecord, LicenseRecord,
-    LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow,
-    Outcome, RecentSample, Rejected, TokenId, TokenRecord, VersionRecord, WindowKey,
+    Applied, Changes, ClockRecord, Command, Event, FleetName, IdempotencyRecord, JoinTokenRecord,
+    LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord,
+    NodeWindow, Outcome, RecentSample, Rejected, TokenId, TokenRecord, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 

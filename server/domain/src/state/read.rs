@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{ClusterState, Fleet, Meta};
 use crate::{
     ClockHold, Digest, Event, FleetName, JoinTokenRecord, LicenseRecord, LicenseStatus, ManagerId,
-    ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, RecentSample, Role, TokenId, TokenRecord,
-    Topic, VersionRecord, WindowKey, advance,
+    ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, RecentSample, Role, TokenId,
+    TokenRecord, Topic, VersionRecord, WindowKey, advance,
 };
 
 impl ClusterState {

@@ -9,7 +9,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve};
+use super::{ClockStatus, GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve};
 use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
     network::{MembershipChange, PeerService, PeerTls, PeerVerify},
@@ -23,13 +23,13 @@ pub struct GroupHandle {
 }
 
 impl GroupHandle {
-    /// Opens the data directory and starts Raft. `clock` gives UTC in milliseconds; only a leader asks it.
+    /// Opens the data directory and starts Raft. `clock` gives UTC in milliseconds.
     pub async fn open(
         config: GroupConfig,
         tls: Option<PeerTls>,
-        clock: fn() -> u64,
+        clock: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        let inner = Inner::open(config, tls, clock).await?;
+        let inner = Inner::open(config, tls, Arc::new(clock)).await?;
         Ok(Self { inner })
     }
 
@@ -81,6 +81,11 @@ impl GroupHandle {
     /// The state as it is here and now.
     pub fn stale(&self) -> StateView {
         self.inner.stale()
+    }
+
+    /// The managers' clocks, and whether this one's may stamp entries.
+    pub fn clocks(&self) -> ClockStatus {
+        self.inner.clock_status()
     }
 
     pub fn status(&self) -> GroupStatus {

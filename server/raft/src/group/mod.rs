@@ -1,5 +1,6 @@
 //! The handle to the group, and what stands behind it.
 
+mod clock;
 mod form;
 mod handle;
 mod inner;
@@ -11,6 +12,7 @@ mod serve;
 mod snapshots;
 mod status;
 
+pub use clock::{ClockReading, ClockStatus};
 pub use handle::GroupHandle;
 pub use open::{GroupConfig, SnapshotSettings};
 pub use propose::Proposed;

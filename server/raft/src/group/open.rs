@@ -12,10 +12,10 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Inner, snapshots, status, status::Leadership};
+use super::{Inner, clock, snapshots, status, status::Leadership};
 use crate::{
     error::OpenError,
-    network::{Dialer, Local, NetworkFactory, PeerTls, Peers},
+    network::{Clock, Dialer, Local, NetworkFactory, PeerTls, Peers},
     store::{LogStorage, Shared, StateMachine, WriteBehind},
     timers::Timers,
     types::{ManagerNode, Raft},
@@ -88,7 +88,7 @@ impl Inner {
     pub(super) async fn open(
         config: GroupConfig,
         tls: Option<PeerTls>,
-        clock: fn() -> u64,
+        clock: Clock,
     ) -> Result<Arc<Self>, OpenError> {
         let raft_config = config.timers.config(config.snapshots.keep_entries)?;
         let dialer = Dialer::new(tls.clone());
@@ -113,6 +113,7 @@ impl Inner {
             config.manager,
             identity,
             shared.clone(),
+            clock,
         ));
         let runtime = runtime()?;
         let machine = StateMachine::new(shared.clone(), behind.clone(), files.clone());
@@ -139,7 +140,6 @@ impl Inner {
             behind,
             tls,
             timers: config.timers,
-            clock,
             leadership: watch::Sender::new(Leadership::default()),
             forming: tokio::sync::Mutex::default(),
             fault: watch::Sender::new(None),
@@ -147,6 +147,7 @@ impl Inner {
             lock: Mutex::new(Some(lock)),
         });
         runtime.spawn(status::watch_leadership(Arc::downgrade(&inner)));
+        runtime.spawn(clock::watch(Arc::downgrade(&inner)));
         runtime.spawn(status::watch_health(Arc::downgrade(&inner)));
         runtime.spawn(snapshots::run(Arc::downgrade(&inner), config.snapshots));
         if let Ok(mut kept) = inner.runtime.lock() {

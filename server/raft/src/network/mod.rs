@@ -2,8 +2,10 @@
 
 mod channel;
 mod client;
+mod clocks;
 mod closing;
 mod factory;
+mod freshness;
 mod local;
 mod message;
 mod peers;
@@ -13,6 +15,7 @@ pub use channel::PeerTls;
 pub use server::{PeerService, PeerVerify};
 
 pub(crate) use channel::Dialer;
+pub(crate) use clocks::{Clock, Clocks};
 pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;

@@ -3,6 +3,10 @@
 
 use std::{
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -29,6 +33,8 @@ pub struct Manager {
     pub address: String,
     pub snapshots: SnapshotSettings,
     pub fault: SyncFault,
+    /// How far its clock is ahead of the right one, in milliseconds.
+    pub ahead_ms: Arc<AtomicI64>,
     running: Option<Running>,
 }
 
@@ -48,6 +54,7 @@ impl Manager {
             address,
             snapshots: SnapshotSettings::default(),
             fault: SyncFault::default(),
+            ahead_ms: Arc::default(),
             running: None,
         }
     }
@@ -66,7 +73,9 @@ impl Manager {
         let mut config = GroupConfig::new(self.data_dir(), node);
         config.snapshots = self.snapshots;
         config.sync_fault = Some(self.fault.clone());
-        let handle = GroupHandle::open(config, None, clock).await.unwrap();
+        let ahead_ms = self.ahead_ms.clone();
+        let skewed = move || clock().saturating_add_signed(ahead_ms.load(Ordering::Relaxed));
+        let handle = GroupHandle::open(config, None, skewed).await.unwrap();
         let listener = TcpListener::bind(&self.address).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = handle.clone();

@@ -82,5 +82,9 @@ fn a_stream_goes_on_within_an_index() {
     assert_eq!(of((index - 1, u32::MAX)), [(index, 0), (index, 1)]);
     assert_eq!(of((index, 0)), [(index, 1)]);
     assert_eq!(of((index, 1)), []);
-    assert_eq!(of((index + 5, 0)), [], "a manager that lags repeats nothing");
+    assert_eq!(
+        of((index + 5, 0)),
+        [],
+        "a manager that lags repeats nothing"
+    );
 }
