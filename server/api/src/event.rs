@@ -21,13 +21,19 @@ pub enum EventKind {
     LicenseStateChanged,
     TokenCreated,
     TokenRevoked,
+    ClockHeld,
+    ClockConfirmed,
+    ClockReset,
+    ClockOff,
+    ClockRight,
     StatisticsWindow,
     /// Written by a newer manager; `message` still says what happened.
     #[serde(other)]
     Other,
 }
 
-/// One event. On `/v1/events` (Server-Sent Events) this is the data of a message whose id is `{index}` or `{index}.{position}`.
+/// One event. On `/v1/events` (Server-Sent Events) this is the data of a message whose id is
+/// `{index}.{position}`: sent back as `Last-Event-ID`, on any manager, the stream goes on right after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Log index of the entry that caused it.

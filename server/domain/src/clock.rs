@@ -1,8 +1,11 @@
 //! What time it is for the state, and whether a leader's clock may say so. Pure: readings come in, verdicts go out.
 
+use std::collections::BTreeMap;
+
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{ManagerId, Millis};
+use crate::{Command, ManagerId, Millis};
 
 /// A stamp further ahead of the state's time than this is not believed before an operator confirms it.
 pub const MAX_JUMP_MS: u64 = 3_600_000;
@@ -13,6 +16,8 @@ pub const MAX_OFFSET_MS: u64 = 5_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockRecord {
     pub hold: Option<ClockHold>,
+    /// Managers whose clocks are wrong, and how far ahead of the median they were when that was noticed.
+    pub off: OrdMap<ManagerId, i64>,
 }
 
 /// A stamp that jumped ahead and waits for an operator. Until then lease, licence and reap decisions are taken at the
@@ -80,28 +85,60 @@ pub enum ClockVerdict {
 /// milliseconds. With an even number the nearer of the two in the middle counts: of two clocks that disagree nobody
 /// knows which is wrong, and a group of two must not stop for it.
 pub fn judge(others: &[i64], voters: usize) -> ClockVerdict {
-    let mut readings: Vec<i64> = others.to_vec();
-    readings.push(0);
-    if readings.len() < voters / 2 + 1 {
+    if others.len() + 1 < voters / 2 + 1 {
         return ClockVerdict::Unknown;
     }
-    readings.sort_unstable();
-    let (low, high) = (
-        readings[(readings.len() - 1) / 2],
-        readings[readings.len() / 2],
-    );
-    let ahead_ms = if low > 0 {
-        -low
-    } else if high < 0 {
-        high.saturating_neg()
-    } else {
-        0
-    };
+    let ahead_ms = ahead_of_median(0, others);
     if ahead_ms.unsigned_abs() > MAX_OFFSET_MS {
         ClockVerdict::Off { ahead_ms }
     } else {
         ClockVerdict::Fits { ahead_ms }
     }
+}
+
+/// How far a clock is ahead of the median of all, itself included.
+fn ahead_of_median(own: i64, others: &[i64]) -> i64 {
+    let mut all = others.to_vec();
+    all.push(own);
+    all.sort_unstable();
+    let (low, high) = (all[(all.len() - 1) / 2], all[all.len() / 2]);
+    if own < low {
+        own.saturating_sub(low)
+    } else if own > high {
+        own.saturating_sub(high)
+    } else {
+        0
+    }
+}
+
+/// What the leader has to write down about the voters' clocks: who is off now, and who no longer is. `readings` are
+/// the clocks of all voters that were read, the leader's own included, on any common scale.
+pub fn plan_clock_reports(
+    readings: &BTreeMap<ManagerId, i64>,
+    voters: usize,
+    known: &OrdMap<ManagerId, i64>,
+) -> Vec<Command> {
+    if readings.len() < voters / 2 + 1 {
+        return Vec::new();
+    }
+    let report = |(id, own): (&ManagerId, &i64)| {
+        let others = readings.iter().filter(|(other, _)| *other != id);
+        let others: Vec<i64> = others.map(|(_, reading)| *reading).collect();
+        let ahead_ms = ahead_of_median(*own, &others);
+        let off = ahead_ms.unsigned_abs() > MAX_OFFSET_MS;
+        // A clock at the limit is not told again and again.
+        let right = ahead_ms.unsigned_abs() <= MAX_OFFSET_MS / 2;
+        let ahead_ms = match known.contains_key(id) {
+            false if off => Some(ahead_ms),
+            true if right => None,
+            _ => return None,
+        };
+        Some(Command::ReportClock {
+            manager_id: *id,
+            ahead_ms,
+        })
+    };
+    readings.iter().filter_map(report).collect()
 }
 
 /// A length of time for people, in its largest unit.
@@ -186,6 +223,35 @@ mod tests {
         assert_eq!(judge(&[90_000], 2), fits(0));
         assert_eq!(judge(&[90_000], 3), fits(0));
         assert_eq!(judge(&[90_000, 90_000, 90_000], 5), off(-90_000));
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_reported_once_and_again_when_it_is_right() {
+        let id = uuid::Uuid::from_u128;
+        let mut readings = BTreeMap::from([(id(1), 0), (id(2), 100), (id(3), 60_000)]);
+        let mut known = OrdMap::new();
+        let reports = plan_clock_reports(&readings, 3, &known);
+        assert!(
+            matches!(&reports[..], [Command::ReportClock { manager_id, ahead_ms: Some(59_900) }] if *manager_id == id(3)),
+            "{reports:?}"
+        );
+        known.insert(id(3), 59_900);
+        assert!(plan_clock_reports(&readings, 3, &known).is_empty());
+        readings.insert(id(3), 4_000);
+        assert!(
+            plan_clock_reports(&readings, 3, &known).is_empty(),
+            "not yet"
+        );
+        readings.insert(id(3), 50);
+        let reports = plan_clock_reports(&readings, 3, &known);
+        assert!(matches!(
+            &reports[..],
+            [Command::ReportClock { ahead_ms: None, .. }]
+        ));
+        assert!(
+            plan_clock_reports(&readings, 7, &known).is_empty(),
+            "no quorum"
+        );
     }
 
     #[test]

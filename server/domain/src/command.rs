@@ -102,6 +102,12 @@ pub enum Command {
     ResetClock {
         by: String,
     },
+    /// The leader noticed that a manager's clock is off, or right again (`None`).
+    ReportClock {
+        manager_id: ManagerId,
+        /// Milliseconds ahead of the voters' median.
+        ahead_ms: Option<i64>,
+    },
 }
 
 impl Command {

@@ -42,4 +42,6 @@ pub enum EventKind {
     ClockHeld,
     ClockConfirmed,
     ClockReset,
+    ClockOff,
+    ClockRight,
 }

@@ -21,7 +21,8 @@ mod topic;
 mod version;
 
 pub use clock::{
-    Advance, ClockHold, ClockRecord, ClockVerdict, MAX_JUMP_MS, MAX_OFFSET_MS, advance, judge, span,
+    Advance, ClockHold, ClockRecord, ClockVerdict, MAX_JUMP_MS, MAX_OFFSET_MS, advance, judge,
+    plan_clock_reports, span,
 };
 pub use command::{Command, LogEntry, ManagerRecord, NodeRegistration, Publication};
 pub use event::{Event, EventKind};

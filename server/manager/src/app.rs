@@ -27,6 +27,7 @@ pub struct Context_ {
     pub group: GroupHandle,
     pub sessions: Sessions,
     pub gossip: Gossip,
+    pub http: http::Shared,
     pub node_address: String,
     pub http_address: String,
     pub raft_address: String,
@@ -72,6 +73,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         group,
         sessions: Sessions::default(),
         gossip,
+        http: http::Shared::default(),
         stop: stop.clone(),
     });
     let mut tasks = tokio::task::JoinSet::new();

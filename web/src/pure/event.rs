@@ -6,7 +6,7 @@ use super::chart::{Moment, MomentKind};
 use super::clock;
 
 /// Names of the messages on the event stream that carry an [`Event`].
-pub const STREAM_KINDS: [&str; 19] = [
+pub const STREAM_KINDS: [&str; 24] = [
     "group_formed",
     "manager_joined",
     "leader_elected",
@@ -24,6 +24,11 @@ pub const STREAM_KINDS: [&str; 19] = [
     "license_state_changed",
     "token_created",
     "token_revoked",
+    "clock_held",
+    "clock_confirmed",
+    "clock_reset",
+    "clock_off",
+    "clock_right",
     "statistics_window",
     "other",
 ];
@@ -69,6 +74,11 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::LicenseRemoved
         | EventKind::TokenCreated
         | EventKind::TokenRevoked
+        | EventKind::ClockHeld
+        | EventKind::ClockConfirmed
+        | EventKind::ClockReset
+        | EventKind::ClockOff
+        | EventKind::ClockRight
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

@@ -9,6 +9,9 @@ use crate::{
 /// The longest that a seat is held for a node that stopped.
 const MAX_SEAT_MS: Millis = 5 * 60_000;
 
+/// Managers whose clocks are told of; a group has few.
+const MAX_OFF: usize = 64;
+
 impl Transaction<'_> {
     /// Believes the entry's stamp, or holds it for an operator.
     pub(super) fn advance_clock(&mut self, command: &Command) {
@@ -101,6 +104,40 @@ impl Transaction<'_> {
             from_ms,
             to_ms: now,
         })
+    }
+
+    pub(super) fn apply_report_clock(
+        &mut self,
+        manager_id: ManagerId,
+        ahead_ms: Option<i64>,
+    ) -> Result<Applied, Rejected> {
+        let off = &mut self.state.clock.off;
+        let before = match ahead_ms {
+            Some(ahead_ms) if off.len() < MAX_OFF || off.contains_key(&manager_id) => {
+                off.insert(manager_id, ahead_ms)
+            }
+            Some(_) => return Ok(Applied::Unchanged),
+            None => off.remove(&manager_id),
+        };
+        if before == ahead_ms {
+            return Ok(Applied::Unchanged);
+        }
+        self.changed(RecordKey::Clock);
+        let name = self.manager_name(Some(manager_id));
+        let (kind, text) = match ahead_ms {
+            Some(ahead_ms) => {
+                let way = if ahead_ms > 0 { "ahead of" } else { "behind" };
+                let far = span(ahead_ms.unsigned_abs());
+                let text = format!("the clock of {name} is {far} {way} the others'");
+                (EventKind::ClockOff, text)
+            }
+            None => (
+                EventKind::ClockRight,
+                format!("the clock of {name} is right again"),
+            ),
+        };
+        self.event(kind, text).about(manager_id, &name);
+        Ok(Applied::Done)
     }
 
     fn set_time(&mut self, now: Millis) {

@@ -143,6 +143,10 @@ impl Transaction<'_> {
             } => self.apply_idempotent(key, request, command),
             Command::ConfirmClock { by } => self.apply_confirm_clock(by),
             Command::ResetClock { by } => self.apply_reset_clock(by),
+            Command::ReportClock {
+                manager_id,
+                ahead_ms,
+            } => self.apply_report_clock(*manager_id, *ahead_ms),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use imbl::Vector;
+use imbl::{OrdMap, Vector};
 use uuid::Uuid;
 
 use super::{ClusterState, Fleet, Meta};
 use crate::{
-    ClockHold, Digest, Event, FleetName, JoinTokenRecord, LicenseRecord, LicenseStatus, ManagerId,
-    ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, RecentSample, Role, TokenId,
-    TokenRecord, Topic, VersionRecord, WindowKey, advance,
+    ClockHold, Digest, Event, FleetName, IdempotencyRecord, JoinTokenRecord, LicenseRecord,
+    LicenseStatus, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, RecentSample,
+    Role, TokenId, TokenRecord, Topic, VersionRecord, WindowKey, advance,
 };
 
 impl ClusterState {
@@ -155,6 +155,16 @@ impl ClusterState {
     /// A jump of the clock that waits for an operator.
     pub fn clock_hold(&self) -> Option<&ClockHold> {
         self.clock.hold.as_ref()
+    }
+
+    /// Managers whose clocks are off, and how far ahead they were, in milliseconds.
+    pub fn clocks_off(&self) -> &OrdMap<ManagerId, i64> {
+        &self.clock.off
+    }
+
+    /// The first answer to an idempotency key that is not forgotten yet.
+    pub fn first_answer(&self, key: &str) -> Option<&IdempotencyRecord> {
+        self.idempotency.get(key)
     }
 
     /// What the state's time would be with a stamp of `wall`: the clock to decide by, on every manager.

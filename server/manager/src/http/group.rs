@@ -1,21 +1,26 @@
-use axum::{
-    extract::{Query, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use krakend_api as api;
-use krakend_domain::NodeState;
+use krakend_domain::{NodeState, Topic};
 use krakend_raft::{MemberStatus, StateView};
 
 use super::{
     access::Viewer,
     problem::Failure,
-    read::{ReadQuery, answer, view},
+    read::{Read, answer, view},
 };
 use crate::{app::App, clock};
 
 /// How long a follower may be without its leader's heartbeat before it no longer counts as ready.
 const READY_STALENESS_MS: u64 = 5_000;
+
+/// What the status shows of the state.
+const STATUS: [Topic; 5] = [
+    Topic::Managers,
+    Topic::Nodes,
+    Topic::Fleets,
+    Topic::License,
+    Topic::Clock,
+];
 
 pub async fn livez() -> &'static str {
     "ok\n"
@@ -52,9 +57,9 @@ pub async fn readyz(State(app): State<App>) -> (StatusCode, String) {
 pub async fn status(
     State(app): State<App>,
     Viewer(_): Viewer,
-    Query(query): Query<ReadQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &STATUS).await?;
     let body = group_status(&app, &view);
     Ok(answer(&view, body))
 }
@@ -62,9 +67,9 @@ pub async fn status(
 pub async fn managers(
     State(app): State<App>,
     Viewer(_): Viewer,
-    Query(query): Query<ReadQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &[Topic::Managers]).await?;
     let body = api::ManagerList {
         managers: manager_list(&app, &view),
     };
@@ -153,7 +158,7 @@ pub fn group_status(app: &App, view: &StateView) -> api::GroupStatus {
         nodes_unreachable: unreachable,
         nodes_down: down,
         nodes_total: active + unreachable + down,
-        alarms: Vec::new(),
+        alarms: super::clock::alarms(app, view),
         now: clock::rfc3339(clock::now_ms()),
         version: env!("CARGO_PKG_VERSION").into(),
     }

@@ -56,7 +56,7 @@ fn registry(app: &App) -> Registry {
         "Newest generation",
         view.state.meta().generation,
     );
-    let now = clock::now_ms();
+    let now = clock::decide_ms(&view.state);
     let license = view.state.license_status(now);
     gauge(
         "license_max_nodes",
