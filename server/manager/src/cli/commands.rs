@@ -31,6 +31,7 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
         Command::Config(config) => configuration(&client, config, output).await,
         Command::License(license) => licensing(&client, license, output).await,
         Command::Token(token) => tokens(&client, token).await,
+        Command::Clock(clock) => clock.run(&client, output).await,
         Command::Events { limit } => {
             let path = format!("/v1/events?history=true&limit={limit}");
             show::<api::EventList>(&client, &path, output, tables::events).await
@@ -42,7 +43,7 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
     }
 }
 
-async fn show<T: DeserializeOwned + Serialize>(
+pub async fn show<T: DeserializeOwned + Serialize>(
     client: &ApiClient,
     path: &str,
     output: Output,
@@ -52,7 +53,11 @@ async fn show<T: DeserializeOwned + Serialize>(
     print(&value, output, table)
 }
 
-fn print<T: Serialize>(value: &T, output: Output, table: fn(&T) -> String) -> anyhow::Result<()> {
+pub fn print<T: Serialize>(
+    value: &T,
+    output: Output,
+    table: fn(&T) -> String,
+) -> anyhow::Result<()> {
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(value)?),
         Output::Table => println!("{}", table(value)),
