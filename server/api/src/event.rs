@@ -26,6 +26,11 @@ pub enum EventKind {
     ManagerRemoved,
     ManagerMoved,
     LeadershipTransferred,
+    ClockHeld,
+    ClockConfirmed,
+    ClockReset,
+    ClockOff,
+    ClockRight,
     StatisticsWindow,
     GroupRestored,
     GroupRecovered,
@@ -36,7 +41,8 @@ pub enum EventKind {
     Other,
 }
 
-/// One event. On `/v1/events` (Server-Sent Events) this is the data of a message whose id is `{index}` or `{index}.{position}`.
+/// One event. On `/v1/events` (Server-Sent Events) this is the data of a message whose id is
+/// `{index}.{position}`: sent back as `Last-Event-ID`, on any manager, the stream goes on right after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Log index of the entry that caused it.

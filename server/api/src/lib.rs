@@ -4,6 +4,7 @@
 //! bare lower-case UUIDs, numbers carry their unit in the field's name. Nothing here depends on
 //! anything but serde, so the same file compiles for the browser.
 
+mod clock;
 mod configuration;
 mod event;
 mod fleet;
@@ -14,6 +15,7 @@ mod problem;
 mod session;
 mod statistics;
 
+pub use clock::{Clock, ClockHold, ManagerClock};
 pub use configuration::{
     Finding, Published, RolloutProgress, Version, VersionList, VersionSummary,
 };

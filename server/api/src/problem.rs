@@ -16,8 +16,11 @@ pub struct Problem {
     /// What, where, and what to do.
     pub detail: String,
     /// True when the write may have happened: read before you repeat it, or repeat it with the same Idempotency-Key.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub indeterminate: bool,
+    /// Events gone: the oldest log index after which none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_index: Option<u64>,
     /// What a check found, with line and column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

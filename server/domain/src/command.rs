@@ -117,6 +117,31 @@ pub enum Command {
     BeginEpoch(NewEpoch),
     /// A leader tells what came of a scheduled backup.
     ReportBackup(BackupReport),
+    /// An operator says that a jump of the clock was right: the time becomes this entry's stamp.
+    ConfirmClock {
+        by: String,
+    },
+    /// An operator sets the time to this entry's stamp, also back.
+    ResetClock {
+        by: String,
+    },
+    /// The leader noticed that a manager's clock is off, or right again (`None`).
+    ReportClock {
+        manager_id: ManagerId,
+        /// Milliseconds ahead of the voters' median.
+        ahead_ms: Option<i64>,
+    },
+}
+
+impl Command {
+    /// Whether it is the operator's word on the clock, which no jump rule holds up.
+    pub(crate) fn sets_clock(&self) -> bool {
+        match self {
+            Self::ConfirmClock { .. } | Self::ResetClock { .. } => true,
+            Self::Idempotent { command, .. } => command.sets_clock(),
+            _ => false,
+        }
+    }
 }
 
 /// Names and addresses of a manager.

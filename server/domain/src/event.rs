@@ -48,4 +48,9 @@ pub enum EventKind {
     GroupRecovered,
     BackupFailed,
     BackupSaved,
+    ClockHeld,
+    ClockConfirmed,
+    ClockReset,
+    ClockOff,
+    ClockRight,
 }

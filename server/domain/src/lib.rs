@@ -4,6 +4,7 @@
 //! every manager, and [`Event`]s come out. Whatever needs the time reads it from the [`LogEntry`].
 
 mod backup;
+mod clock;
 mod command;
 mod event;
 mod idempotency;
@@ -19,9 +20,14 @@ mod sketch;
 mod state;
 mod statistics;
 mod token;
+mod topic;
 mod version;
 
 pub use backup::{BackupReport, BackupStatus, FailedBackup, SavedBackup};
+pub use clock::{
+    Advance, ClockHold, ClockRecord, ClockVerdict, MAX_JUMP_MS, MAX_OFFSET_MS, advance, judge,
+    plan_clock_reports, span,
+};
 pub use command::{Command, LogEntry, ManagerRecord, NodeRegistration, Publication};
 pub use event::{Event, EventKind};
 pub use idempotency::IdempotencyRecord;
@@ -45,7 +51,11 @@ pub use statistics::{
     SampleStream, WINDOW_MS, WindowKey,
 };
 pub use token::{JoinRole, JoinTokenRecord, Role, TokenRecord};
+pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
+
+/// Highest feature level that this program supports: the newest commands and formats that it can apply.
+pub const FEATURE_LEVEL: u32 = 2;
 
 /// UTC time in milliseconds since 1970.
 pub type Millis = u64;

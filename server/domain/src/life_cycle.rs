@@ -61,7 +61,19 @@ pub fn plan_life_cycle(
             });
             next_step(node, seen, now, settings)
         })
+        // Nobody is reaped on the word of a clock that jumped.
+        .filter(|step| state.clock_hold().is_none() || !reaps(step))
         .collect()
+}
+
+fn reaps(step: &Command) -> bool {
+    matches!(
+        step,
+        Command::SetNodeState {
+            to: NodeState::Removed,
+            ..
+        }
+    )
 }
 
 fn next_step(

@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Digest, Event, FleetName, JoinRole, Millis, NodeId, NodeState, RecordKey, SampleStream,
+    Claims, Digest, Event, FleetName, JoinRole, Millis, NodeId, NodeState, RecordKey, SampleStream,
+    TokenId,
 };
 
 /// What applying one log entry did.
@@ -44,6 +45,21 @@ pub enum Applied {
     Replayed {
         index: u64,
         result: Box<Result<Applied, Rejected>>,
+    },
+    /// An API or join token. Its text derives from the id, so that a retry can give it again.
+    TokenCreated {
+        id: TokenId,
+        expires_ms: Option<Millis>,
+    },
+    /// Where the licence stood when it was installed.
+    LicenseInstalled {
+        claims: Box<Claims>,
+        at_ms: Millis,
+        seats_used: u32,
+    },
+    ClockSet {
+        from_ms: Millis,
+        to_ms: Millis,
     },
 }
 
@@ -102,6 +118,10 @@ pub enum Rejected {
     GroupIdUsed(Uuid),
     #[error("the new epoch must be {least} or higher")]
     EpochTooLow { least: u64 },
+    #[error(
+        "a leader's clock jumped ahead, so nothing is decided by time: `krakend-cluster-manager clock status` shows it, `clock confirm` or `clock reset` ends it"
+    )]
+    ClockHeld,
 }
 
 fn role_word(role: JoinRole) -> &'static str {

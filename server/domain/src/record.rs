@@ -23,6 +23,9 @@ pub enum RecordKey {
     Lineage,
     /// How scheduled backups go.
     Backup,
+    Clock,
+    /// Where each topic changed last.
+    Changes,
 }
 
 /// A persisted record that cannot be read.

@@ -31,6 +31,7 @@ pub struct Context_ {
     pub sessions: Sessions,
     pub newest_obeyed: NewestObeyed,
     pub gossip: Gossip,
+    pub http: http::Shared,
     pub node_address: String,
     pub http_address: String,
     pub raft_address: String,
@@ -78,6 +79,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         sessions: Sessions::default(),
         newest_obeyed: NewestObeyed::default(),
         gossip,
+        http: http::Shared::default(),
         stop: stop.clone(),
     });
     let mut tasks = tokio::task::JoinSet::new();

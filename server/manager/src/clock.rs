@@ -5,6 +5,11 @@ pub fn now_ms() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
+/// The time to decide by: the state's, as this manager's clock moves it. A clock that has jumped moves it nowhere.
+pub fn decide_ms(state: &krakend_domain::ClusterState) -> u64 {
+    state.time_at(now_ms())
+}
+
 /// RFC 3339 in UTC with milliseconds.
 pub fn rfc3339(ms: u64) -> String {
     match jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)) {

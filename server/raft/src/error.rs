@@ -70,6 +70,18 @@ pub enum ProposeError {
     /// Nothing was written.
     #[error("this manager is stopping, so nothing was written")]
     Stopped,
+    /// Nothing was written.
+    #[error(
+        "the leader's clock is {off} the others', so it writes nothing and hands the leadership on: correct its clock (NTP)"
+    )]
+    ClockOff { off: String },
+}
+
+impl ProposeError {
+    /// Whether the command may have been written all the same.
+    pub fn is_indeterminate(&self) -> bool {
+        matches!(self, Self::Indeterminate { .. })
+    }
 }
 
 /// A linearizable read that could not be given.

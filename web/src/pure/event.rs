@@ -6,7 +6,7 @@ use super::chart::{Moment, MomentKind};
 use super::clock;
 
 /// Names of the messages on the event stream that carry an [`Event`].
-pub const STREAM_KINDS: [&str; 28] = [
+pub const STREAM_KINDS: [&str; 33] = [
     "group_formed",
     "manager_joined",
     "leader_elected",
@@ -29,6 +29,11 @@ pub const STREAM_KINDS: [&str; 28] = [
     "manager_removed",
     "manager_moved",
     "leadership_transferred",
+    "clock_held",
+    "clock_confirmed",
+    "clock_reset",
+    "clock_off",
+    "clock_right",
     "statistics_window",
     "group_restored",
     "group_recovered",
@@ -85,6 +90,11 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::TokenCreated
         | EventKind::TokenRevoked
         | EventKind::FleetCreated
+        | EventKind::ClockHeld
+        | EventKind::ClockConfirmed
+        | EventKind::ClockReset
+        | EventKind::ClockOff
+        | EventKind::ClockRight
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

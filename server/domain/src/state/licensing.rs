@@ -1,7 +1,7 @@
 //! The licence as installed, and telling when its state changes.
 
 use super::Transaction;
-use crate::{Applied, EventKind, LicenseRecord, LicenseState, RecordKey, Rejected};
+use crate::{Applied, EventKind, LicenseRecord, LicenseState, RecordKey, Rejected, Topic};
 
 impl Transaction<'_> {
     pub(super) fn apply_install_license(
@@ -12,6 +12,7 @@ impl Transaction<'_> {
         record.installed_ms = self.now;
         let (by, nodes) = (record.installed_by.clone(), record.claims.max_nodes);
         let subscriber = record.claims.subscriber.clone();
+        let claims = Box::new(record.claims.clone());
         self.state.license = Some(record);
         self.changed(RecordKey::License);
         self.event(
@@ -19,7 +20,11 @@ impl Transaction<'_> {
             format!("{by} installed the licence of {subscriber} for {nodes} nodes"),
         );
         self.tell_license_state();
-        Ok(Applied::Done)
+        Ok(Applied::LicenseInstalled {
+            claims,
+            at_ms: self.state.decision_time(self.now),
+            seats_used: self.state.seats_used(self.now),
+        })
     }
 
     pub(super) fn apply_remove_license(&mut self, by: &str) -> Result<Applied, Rejected> {
@@ -41,6 +46,7 @@ impl Transaction<'_> {
         if before.is_none_or(|before| before == state) {
             return;
         }
+        self.touch(Topic::License);
         let word = match state {
             LicenseState::Valid => "valid",
             LicenseState::Expiring => "expiring",

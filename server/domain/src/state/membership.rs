@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Fleet, Transaction};
 use crate::{
     Applied, EventKind, FleetName, IdempotencyRecord, ManagerChange, ManagerId, ManagerRecord,
-    Millis, NodeState, RecordKey, Rejected, TokenRecord,
+    Millis, NodeState, RecordKey, Rejected, TokenRecord, Topic,
 };
 
 /// How long minute windows are kept.
@@ -67,6 +67,7 @@ impl Transaction<'_> {
             return Ok(Applied::Unchanged);
         }
         self.state.meta.leader = Some((manager_id, term));
+        self.touch(Topic::Managers);
         let name = match self.state.managers.get(&manager_id) {
             Some(manager) => manager.name.clone(),
             None => manager_id.to_string(),
@@ -89,6 +90,7 @@ impl Transaction<'_> {
         if change == ManagerChange::Removed && self.state.managers.remove(&id).is_some() {
             self.changed(RecordKey::Manager(id));
         }
+        self.touch(Topic::Managers);
         let (kind, what) = match change {
             ManagerChange::Promoted => (EventKind::ManagerPromoted, "is a voter"),
             ManagerChange::Removed => (EventKind::ManagerRemoved, "was removed"),

@@ -1,6 +1,7 @@
 //! The replicated state and how commands change it.
 
 mod backup;
+mod clock;
 mod configuration;
 mod epoch;
 mod idempotent;
@@ -23,10 +24,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, BackupStatus, Command, Event, FleetName, FormerGroup, IdempotencyRecord,
-    JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis,
-    NodeId, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected, TokenId, TokenRecord,
-    VersionRecord, WindowKey,
+    Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
+    IdempotencyRecord, JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId,
+    ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected,
+    TokenId, TokenRecord, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -49,6 +50,8 @@ pub struct ClusterState {
     /// Oldest first.
     pub(crate) lineage: Vector<FormerGroup>,
     pub(crate) backup: BackupStatus,
+    pub(crate) clock: ClockRecord,
+    pub(crate) changes: Changes,
 }
 
 /// Facts about the state as a whole.
@@ -56,7 +59,7 @@ pub struct ClusterState {
 pub struct Meta {
     /// `None` until the first leader has written its first entry.
     pub group_id: Option<Uuid>,
-    /// Highest time stamp seen. Never goes back.
+    /// Highest time stamp believed. Only an operator sets it back.
     pub time_ms: Millis,
     /// Grows with each restore or recovery.
     pub epoch: u64,
@@ -81,7 +84,7 @@ pub struct Fleet {
 impl ClusterState {
     /// Applies one entry. A rejected command leaves everything but the time as it was.
     pub fn apply(&mut self, index: u64, entry: &LogEntry) -> Outcome {
-        let mut tx = Transaction::begin(self, index, entry.time_ms);
+        let mut tx = Transaction::begin(self, index, entry);
         let result = tx.run(&entry.command);
         tx.finish(result)
     }
@@ -157,6 +160,12 @@ impl Transaction<'_> {
             } => self.apply_change_manager(*id, name, *change, by),
             Command::BeginEpoch(new) => self.apply_begin_epoch(new),
             Command::ReportBackup(report) => self.apply_report_backup(report),
+            Command::ConfirmClock { by } => self.apply_confirm_clock(by),
+            Command::ResetClock { by } => self.apply_reset_clock(by),
+            Command::ReportClock {
+                manager_id,
+                ahead_ms,
+            } => self.apply_report_clock(*manager_id, *ahead_ms),
         }
     }
 }

@@ -90,7 +90,8 @@ impl Transaction<'_> {
 
     /// A node that has its seat keeps it; any other needs a free one.
     fn take_seat(&self, before: Option<&NodeRecord>) -> Result<(), Rejected> {
-        if before.is_some_and(|node| node.seat.is_taken(self.now)) {
+        let held = self.state.decision_time(self.now);
+        if before.is_some_and(|node| node.seat.is_taken(held)) {
             return Ok(());
         }
         let seats_used = self.state.seats_used(self.now);
@@ -150,6 +151,9 @@ impl Transaction<'_> {
         reason: &str,
     ) -> Result<Applied, Rejected> {
         let now = self.now;
+        if to == NodeState::Removed && self.state.clock.hold.is_some() {
+            return Err(Rejected::ClockHeld);
+        }
         let node = self.node_mut(node_id)?;
         if node.state != from || node.state_since_ms != from_since_ms {
             return Err(Rejected::NodeMovedOn {
@@ -209,6 +213,9 @@ impl Transaction<'_> {
     }
 
     pub(super) fn node_mut(&mut self, id: NodeId) -> Result<&mut NodeRecord, Rejected> {
+        if !self.state.nodes.contains_key(&id) {
+            return Err(Rejected::NoSuchNode(id));
+        }
         self.changed(RecordKey::Node(id));
         self.state
             .nodes

@@ -32,6 +32,8 @@ impl ClusterState {
             RecordKey::Backup => {
                 (self.backup != BackupStatus::default()).then(|| encode(&self.backup))
             }
+            RecordKey::Clock => Some(encode(&self.clock)),
+            RecordKey::Changes => Some(encode(&self.changes)),
         }
     }
 
@@ -58,7 +60,12 @@ impl ClusterState {
                     .keys()
                     .map(|(at, index)| RecordKey::IdempotencyAge(*at, *index)),
             )
-            .chain([RecordKey::Lineage, RecordKey::Backup])
+            .chain([
+                RecordKey::Lineage,
+                RecordKey::Backup,
+                RecordKey::Clock,
+                RecordKey::Changes,
+            ])
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -123,6 +130,8 @@ impl ClusterState {
             }
             RecordKey::Lineage => self.lineage = decode(&key, value)?,
             RecordKey::Backup => self.backup = decode(&key, value)?,
+            RecordKey::Clock => self.clock = decode(&key, value)?,
+            RecordKey::Changes => self.changes = decode(&key, value)?,
         }
         Ok(())
     }

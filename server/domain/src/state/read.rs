@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use imbl::Vector;
+use imbl::{OrdMap, Vector};
 use uuid::Uuid;
 
 use super::{ClusterState, Fleet, Meta};
 use crate::{
-    BackupStatus, Digest, Event, FleetName, FormerGroup, JoinTokenRecord, LicenseRecord,
-    LicenseStatus, ManagerId, ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, RecentSample,
-    Role, TokenRecord, VersionRecord, WindowKey,
+    BackupStatus, ClockHold, Digest, Event, FleetName, FormerGroup, IdempotencyRecord,
+    JoinTokenRecord, LicenseRecord, LicenseStatus, ManagerId, ManagerRecord, Millis, NodeId,
+    NodeRecord, NodeWindow, RecentSample, Role, TokenId, TokenRecord, Topic, VersionRecord,
+    WindowKey, advance,
 };
 
 impl ClusterState {
@@ -74,14 +75,21 @@ impl ClusterState {
         self.license.as_ref()
     }
 
+    /// Where the licence stands; while a jump of the clock is held, where it stood before.
     pub fn license_status(&self, now: Millis) -> LicenseStatus {
+        let now = self.decision_time(now);
         LicenseStatus::at(self.license.as_ref().map(|license| &license.claims), now)
     }
 
     /// Seats that count against the limit.
     pub fn seats_used(&self, now: Millis) -> u32 {
+        let now = self.decision_time(now);
         let taken = self.nodes.values().filter(|node| node.seat.is_taken(now));
         taken.count() as u32
+    }
+
+    pub fn token(&self, id: TokenId) -> Option<&TokenRecord> {
+        self.tokens.get(&id)
     }
 
     pub fn tokens(&self) -> impl Iterator<Item = &TokenRecord> {
@@ -132,13 +140,50 @@ impl ClusterState {
         self.events.iter().rev().map(|(_, event)| event)
     }
 
-    /// Events of entries after `index` that are still kept, oldest first; see [`Self::oldest_event_index`].
-    pub fn events_after(&self, index: u64) -> impl Iterator<Item = &Event> {
-        self.events.range((index + 1, 0)..).map(|(_, event)| event)
+    /// Events after `(index, position)`, oldest first. Complete unless [`Self::is_forgotten`].
+    pub fn events_after(&self, after: (u64, u32)) -> impl Iterator<Item = &Event> {
+        use std::ops::Bound;
+        let range = (Bound::Excluded(after), Bound::Unbounded);
+        self.events.range(range).map(|(_, event)| event)
     }
 
-    /// Oldest index from which nothing has been forgotten.
+    /// Whether events after `index` are gone already, so that nobody can go on from there.
+    pub fn is_forgotten(&self, index: u64) -> bool {
+        index < self.changes.forgotten_through
+    }
+
+    /// Oldest index after which nothing has been forgotten.
     pub fn oldest_event_index(&self) -> u64 {
-        self.events.get_min().map_or(0, |(key, _)| key.0)
+        self.changes.forgotten_through
+    }
+
+    /// Log index of the last change of a topic; 0 before the first.
+    pub fn modified(&self, topic: Topic) -> u64 {
+        self.changes.modified.get(&topic).copied().unwrap_or(0)
+    }
+
+    /// A jump of the clock that waits for an operator.
+    pub fn clock_hold(&self) -> Option<&ClockHold> {
+        self.clock.hold.as_ref()
+    }
+
+    /// Managers whose clocks are off, and how far ahead they were, in milliseconds.
+    pub fn clocks_off(&self) -> &OrdMap<ManagerId, i64> {
+        &self.clock.off
+    }
+
+    /// The first answer to an idempotency key that is not forgotten yet.
+    pub fn first_answer(&self, key: &str) -> Option<&IdempotencyRecord> {
+        self.idempotency.get(key)
+    }
+
+    /// What the state's time would be with a stamp of `wall`: the clock to decide by, on every manager.
+    pub fn time_at(&self, wall: Millis) -> Millis {
+        advance(self.meta.time_ms, self.clock.hold.as_ref(), wall).now
+    }
+
+    /// The time for lease, licence and reap decisions: it stands still while a jump is held.
+    pub fn decision_time(&self, now: Millis) -> Millis {
+        self.clock.hold.as_ref().map_or(now, |hold| hold.from_ms)
     }
 }

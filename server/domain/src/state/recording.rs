@@ -21,7 +21,8 @@ impl Transaction<'_> {
         let node = node.ok_or(Rejected::NoSuchNode(node_id))?;
         let fleet = node.fleet.clone();
         let known = node.streams.iter().find(|(id, _)| *id == stream);
-        let mut through_seq = known.map_or(0, |(_, seq)| *seq);
+        let known_seq = known.map_or(0, |(_, seq)| *seq);
+        let mut through_seq = known_seq;
         let mut reported = node.reported_until_ms;
         for sample in samples {
             if sample.seq <= through_seq {
@@ -39,9 +40,14 @@ impl Transaction<'_> {
             self.changed(RecordKey::Window(key));
             self.remember_recent(node_id, sample.summary());
         }
-        let node = self.node_mut(node_id)?;
-        node.reported_until_ms = reported;
-        remember_stream(node, stream, through_seq);
+        if through_seq > known_seq
+            && let Some(node) = self.state.nodes.get_mut(&node_id)
+        {
+            node.reported_until_ms = reported;
+            remember_stream(node, stream, through_seq);
+            // Whoever waits for nodes is not woken by each batch.
+            self.changed_quietly(RecordKey::Node(node_id));
+        }
         Ok(Applied::StatisticsRecorded {
             stream,
             through_seq,

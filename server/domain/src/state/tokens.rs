@@ -14,7 +14,10 @@ impl Transaction<'_> {
         self.changed(RecordKey::Token(record.id));
         let text = format!("{} created the token {}", record.created_by, record.name);
         self.event(EventKind::TokenCreated, text);
-        Ok(Applied::Done)
+        Ok(Applied::TokenCreated {
+            id: record.id,
+            expires_ms: record.expires_ms,
+        })
     }
 
     pub(super) fn apply_revoke_token(
@@ -65,7 +68,10 @@ impl Transaction<'_> {
         );
         self.event(EventKind::TokenCreated, text)
             .fleet(&record.fleet);
-        Ok(Applied::Done)
+        Ok(Applied::TokenCreated {
+            id: record.id,
+            expires_ms: Some(record.expires_ms),
+        })
     }
 }
 

@@ -2,7 +2,8 @@ use uuid::Uuid;
 
 use super::ClusterState;
 use crate::{
-    Applied, Event, EventKind, FleetName, Millis, NodeRecord, Outcome, RecordKey, Rejected,
+    Applied, Event, EventKind, FleetName, LogEntry, Millis, NodeRecord, Outcome, RecordKey,
+    Rejected, Topic, topic::Topics,
 };
 
 /// Newest events kept for history and for resuming the stream.
@@ -14,27 +15,45 @@ pub(super) struct Transaction<'a> {
     pub(super) index: u64,
     /// The state's time, at least the entry's stamp.
     pub(super) now: Millis,
+    /// What the entry says, believed or not.
+    pub(super) stamp: Millis,
     events: Vec<Event>,
     changed: Vec<RecordKey>,
+    touched: Topics,
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn begin(state: &'a mut ClusterState, index: u64, stamp: Millis) -> Self {
-        let now = state.meta.time_ms.max(stamp);
-        state.meta.time_ms = now;
-        Self {
+    pub(super) fn begin(state: &'a mut ClusterState, index: u64, entry: &LogEntry) -> Self {
+        let mut tx = Self {
+            now: state.meta.time_ms,
             state,
             index,
-            now,
+            stamp: entry.time_ms,
             events: Vec::new(),
             changed: vec![RecordKey::Meta],
-        }
+            touched: Topics::default(),
+        };
+        tx.advance_clock(&entry.command);
+        tx
     }
 
+    /// The record differs, and whoever waits for its topic is to know.
     pub(super) fn changed(&mut self, key: RecordKey) {
+        if let Some(topic) = Topic::of(&key) {
+            self.touch(topic);
+        }
+        self.changed_quietly(key);
+    }
+
+    /// The record differs in what nobody waits for.
+    pub(super) fn changed_quietly(&mut self, key: RecordKey) {
         if !self.changed.contains(&key) {
             self.changed.push(key);
         }
+    }
+
+    pub(super) fn touch(&mut self, topic: Topic) {
+        self.touched.insert(topic);
     }
 
     pub(super) fn event(&mut self, kind: EventKind, message: impl Into<String>) -> &mut Event {
@@ -54,23 +73,49 @@ impl<'a> Transaction<'a> {
     }
 
     pub(super) fn finish(mut self, result: Result<Applied, Rejected>) -> Outcome {
+        if result.is_err() {
+            // A rejected command changes nothing but the time.
+            self.touched.retain(Topic::Clock);
+        }
         for event in &self.events {
             let key = (event.index, event.position);
             self.state.events.insert(key, event.clone());
             self.changed.push(RecordKey::Event(key.0, key.1));
+            self.touched.insert(Topic::Events);
         }
-        while self.state.events.len() > MAX_EVENTS {
-            let Some(oldest) = self.state.events.get_min().map(|(key, _)| *key) else {
-                break;
-            };
-            self.state.events.remove(&oldest);
-            self.changed.push(RecordKey::Event(oldest.0, oldest.1));
+        let forgotten = self.forget_events();
+        for topic in Topic::ALL {
+            if self.touched.contains(topic) {
+                self.state.changes.modified.insert(topic, self.index);
+            }
+        }
+        if forgotten || self.touched != Topics::default() {
+            self.changed.push(RecordKey::Changes);
         }
         Outcome {
             result,
             events: self.events,
             changed: self.changed,
         }
+    }
+
+    /// Events of one index go together, so that an index from which a stream may go on is whole.
+    fn forget_events(&mut self) -> bool {
+        let mut forgotten = false;
+        while self.state.events.len() > MAX_EVENTS {
+            let Some(oldest) = self.state.events.get_min().map(|(key, _)| key.0) else {
+                break;
+            };
+            let keys = self.state.events.range((oldest, 0)..=(oldest, u32::MAX));
+            let keys: Vec<_> = keys.map(|(key, _)| *key).collect();
+            for key in keys {
+                self.state.events.remove(&key);
+                self.changed.push(RecordKey::Event(key.0, key.1));
+            }
+            self.state.changes.forgotten_through = oldest;
+            forgotten = true;
+        }
+        forgotten
     }
 }
 

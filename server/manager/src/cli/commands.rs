@@ -37,6 +37,7 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
         }
         // These ask no manager and are done before.
         Command::Snapshot(_) | Command::Recover(_) => Ok(()),
+        Command::Clock(clock) => clock.run(&client, output).await,
         Command::Events { limit } => {
             let path = format!("/v1/events?history=true&limit={limit}");
             show::<api::EventList>(&client, &path, output, tables::events).await
@@ -48,7 +49,7 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
     }
 }
 
-pub(super) async fn show<T: DeserializeOwned + Serialize>(
+pub async fn show<T: DeserializeOwned + Serialize>(
     client: &ApiClient,
     path: &str,
     output: Output,
@@ -58,7 +59,7 @@ pub(super) async fn show<T: DeserializeOwned + Serialize>(
     print(&value, output, table)
 }
 
-pub(super) fn print<T: Serialize>(
+pub fn print<T: Serialize>(
     value: &T,
     output: Output,
     table: fn(&T) -> String,

@@ -1,6 +1,7 @@
 //! The operator's command line against the HTTP API.
 
 mod client;
+mod clock;
 mod commands;
 mod issue;
 mod members;
@@ -91,6 +92,9 @@ pub enum Command {
     /// Tokens for people, programs and nodes
     #[command(subcommand)]
     Token(Token),
+    /// What time it is for the group, and whose clock says otherwise
+    #[command(subcommand)]
+    Clock(clock::Clock),
     /// What happened, newest last
     Events {
         #[arg(long, default_value_t = 20)]

@@ -1,5 +1,6 @@
 //! The control loops: only the leader runs them, and all they do is propose.
 
+mod clocks;
 mod members;
 mod observe;
 mod reach;
@@ -78,9 +79,12 @@ async fn lead(app: &App, term: u64) {
         app.gossip.set_hint(hint(app, &view.state, term, me));
         join_gossip(app);
         let observed = observer.observe(app, &view.state);
-        for command in plan_life_cycle(&view.state, &observed, clock::now_ms(), &settings) {
+        let now_ms = clock::decide_ms(&view.state);
+        let mut steps = plan_life_cycle(&view.state, &observed, now_ms, &settings);
+        steps.extend(clocks::reports(app, &view.state));
+        for command in steps {
             if let Err(error) = propose(app, command).await {
-                tracing::debug!("a life-cycle step was not taken: {error}");
+                tracing::debug!("a step was not taken: {error}");
             }
         }
         keeper.step(app);
@@ -109,7 +113,7 @@ async fn begin_term(app: &App, term: u64) {
             tracing::debug!("the group's first entry was not written: {error}");
         }
     }
-    let _ = propose(app, register(app)).await;
+    // First of all, so that a jump of the clock is put down to who made it.
     let elected = Command::LeaderElected {
         manager_id: me.manager_id,
         term,
@@ -118,6 +122,7 @@ async fn begin_term(app: &App, term: u64) {
         Ok(_) => tracing::info!("{} leads the group, term {term}", app.settings.name),
         Err(error) => tracing::warn!("the new term {term} could not be written: {error}"),
     }
+    let _ = propose(app, register(app)).await;
 }
 
 /// The text of the first admin token. It derives from secret and group, so that every manager of the group can

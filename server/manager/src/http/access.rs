@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
 };
-use krakend_domain::{Digest, Role};
+use krakend_domain::{ClusterState, Digest, Role, TokenId};
 use sha2::Digest as _;
 
 use super::{cookie, problem::Failure};
@@ -13,6 +13,8 @@ use crate::{app::App, clock};
 /// The bearer of a valid token or of a browser's session.
 #[derive(Clone, Debug)]
 pub struct Caller {
+    /// Of the token; what belongs to a caller is found by it.
+    pub id: TokenId,
     /// Name of the token.
     pub name: String,
     pub role: Role,
@@ -53,8 +55,9 @@ impl Caller {
     pub fn of_token(app: &App, token: &str) -> Result<Self, Failure> {
         let sha256 = Digest(sha2::Sha256::digest(token.trim().as_bytes()).into());
         let state = app.group.stale().state;
-        if let Some((token, role)) = state.authenticate(&sha256, clock::now_ms()) {
+        if let Some((token, role)) = state.authenticate(&sha256, clock::decide_ms(&state)) {
             return Ok(Self {
+                id: token.id,
                 name: token.name.clone(),
                 role,
                 expires_ms: token.expires_ms,
@@ -72,6 +75,13 @@ impl Caller {
             "bad-token",
             "this token is unknown, revoked or expired: the first token is in <data_dir>/admin-token of every manager",
         ))
+    }
+
+    /// Whether the token still stands.
+    pub fn is_valid(&self, state: &ClusterState) -> bool {
+        let now_ms = clock::decide_ms(state);
+        let expired = self.expires_ms.is_some_and(|expires| now_ms >= expires);
+        state.token(self.id).is_some() && !expired
     }
 
     fn at_least(self, role: Role) -> Result<Self, Failure> {

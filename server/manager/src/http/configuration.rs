@@ -8,7 +8,7 @@ use axum::{
 use krakend_api as api;
 use krakend_domain::{
     Applied, ClusterState, Command, Digest, FleetName, GatewayKind, NodeState, Publication,
-    Rejected, VersionRecord,
+    Rejected, Topic, VersionRecord,
 };
 use krakend_gateway::{Report, Severity, Strictness};
 use serde::Deserialize;
@@ -18,8 +18,8 @@ use super::{
     access::{Operator, Viewer},
     present,
     problem::Failure,
-    read::{Consistency, ReadQuery, answer, view},
-    write,
+    read::{Read, answer, view},
+    write::{self, Refused, Written},
 };
 use crate::app::App;
 
@@ -37,8 +37,6 @@ pub struct PublishQuery {
 /// Query of the version list.
 #[derive(Debug, Deserialize)]
 pub struct ListQuery {
-    #[serde(default)]
-    consistency: Consistency,
     /// Number before which the page begins.
     cursor: Option<u64>,
     limit: Option<usize>,
@@ -49,9 +47,10 @@ pub async fn list(
     Viewer(_): Viewer,
     Path(fleet): Path<String>,
     Query(query): Query<ListQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
     let fleet = fleet_name(&fleet)?;
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &[Topic::Versions]).await?;
     existing(&view.state, &fleet)?;
     let limit = query.limit.unwrap_or(100).clamp(1, 1_000);
     let before = query.cursor.unwrap_or(u64::MAX);
@@ -87,10 +86,10 @@ pub async fn show(
     State(app): State<App>,
     Viewer(caller): Viewer,
     Path((fleet, number)): Path<(String, u64)>,
-    Query(query): Query<ReadQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
     let fleet = fleet_name(&fleet)?;
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &[Topic::Versions, Topic::Nodes]).await?;
     let version = view
         .state
         .version(&fleet, number)
@@ -142,7 +141,22 @@ pub async fn publish(
     }
     let state = app.group.stale().state;
     existing(&state, &fleet)?;
-    let report = checked(&state, &fleet, &body)?;
+    let parent_text = parent.map(|parent| parent.to_string()).unwrap_or_default();
+    let request: [&[u8]; 5] = [
+        b"POST version",
+        fleet.as_str().as_bytes(),
+        parent_text.as_bytes(),
+        query.message.as_bytes(),
+        &body,
+    ];
+    let report = match checked(&state, &fleet, &body) {
+        Ok(report) => report,
+        // The fleet may have become stricter since the first attempt of this request.
+        Err(failure) => match write::first(&app, &caller, &headers, &request).await {
+            Some(first) => return published(&fleet, &first?, Vec::new()),
+            None => return Err(failure),
+        },
+    };
     let digest = canonical_digest(&body)?;
     let compressed = zstd::bulk::compress(&body, 3).map_err(|error| {
         Failure::new(
@@ -157,21 +171,22 @@ pub async fn publish(
         digest,
         body: compressed.into(),
         size_bytes: body.len() as u64,
-        author: caller.name,
-        message: query.message,
+        author: caller.name.clone(),
+        message: query.message.clone(),
     };
-    let parent_text = parent.map(|parent| parent.to_string()).unwrap_or_default();
-    let request: [&[u8]; 4] = [
-        b"POST version",
-        fleet.as_str().as_bytes(),
-        parent_text.as_bytes(),
-        &body,
-    ];
-    let written = write::propose(&app, &headers, &request, Command::Publish(publication)).await;
-    let written = match written {
-        Ok(written) => written,
-        Err(failure) => return Err(explain_stale(&app, &fleet, parent, failure).await),
-    };
+    let command = Command::Publish(publication);
+    match write::submit(&app, &caller, &headers, &request, command).await {
+        Ok(written) => published(&fleet, &written, warnings(&report)),
+        Err(Refused::Rejected(rejected)) => Err(explain_stale(&app, &fleet, parent, rejected)),
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+fn published(
+    fleet: &FleetName,
+    written: &Written,
+    warnings: Vec<api::Finding>,
+) -> Result<Response, Failure> {
     let Applied::Published { number, digest, .. } = written.applied else {
         return Err(Failure::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -183,7 +198,7 @@ pub async fn publish(
         number,
         digest: digest.to_string(),
         index: written.index,
-        warnings: warnings(&report),
+        warnings,
     };
     let location = format!("/v1/fleets/{fleet}/versions/{number}");
     let mut response = (
@@ -193,7 +208,7 @@ pub async fn publish(
     )
         .into_response();
     set_etag(&mut response, Some(digest));
-    Ok(response)
+    Ok(written.label(response))
 }
 
 pub fn fleet_name(text: &str) -> Result<FleetName, Failure> {
@@ -317,18 +332,21 @@ fn document(version: &VersionRecord) -> Result<serde_json::Value, Failure> {
     serde_json::from_slice(&body).map_err(|error| broken(error.to_string()))
 }
 
-/// Adds to a 409 who published the newer version, and what it changed.
-async fn explain_stale(
+/// Adds to a 409 who published the newer version, and what it changed: the version that was the newest when the
+/// request was decided, so that a retry gets the same answer.
+fn explain_stale(
     app: &App,
     fleet: &FleetName,
     parent: Option<Digest>,
-    mut failure: Failure,
+    rejected: Rejected,
 ) -> Failure {
-    if failure.0.status != StatusCode::CONFLICT.as_u16() {
-        return failure;
-    }
+    let newest = match &rejected {
+        Rejected::StaleParent { current } => current.map(|(number, _)| number),
+        _ => None,
+    };
+    let mut failure = Failure::from(rejected);
     let state = app.group.stale().state;
-    let Some(current) = state.newest_version(fleet) else {
+    let Some(current) = newest.and_then(|number| state.version(fleet, number)) else {
         return failure;
     };
     failure.0.detail = format!(

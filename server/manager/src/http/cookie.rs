@@ -36,7 +36,7 @@ pub async fn begin(State(app): State<App>, body: Bytes) -> Result<Response, Fail
     })?;
     let caller = Caller::of_token(&app, &login.token)?;
     let sha256 = Digest(Sha256::digest(login.token.trim().as_bytes()).into());
-    let expires_s = clock::now_ms() / 1000 + LIFETIME_S;
+    let expires_s = clock::decide_ms(&app.group.stale().state) / 1000 + LIFETIME_S;
     let value = seal(&app, &sha256, expires_s);
     let cookie = format!("{NAME}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={LIFETIME_S}");
     Ok((
@@ -64,13 +64,14 @@ pub fn caller(app: &App, headers: &HeaderMap) -> Option<Caller> {
     mac(app, payload).verify_slice(&tag).ok()?;
     let (sha256, expires_s) = payload.split_once('-')?;
     let expires_s: u64 = expires_s.parse().ok()?;
-    let now_ms = clock::now_ms();
+    let state = app.group.stale().state;
+    let now_ms = clock::decide_ms(&state);
     if now_ms / 1000 >= expires_s {
         return None;
     }
-    let state = app.group.stale().state;
     let (token, role) = state.authenticate(&sha256.parse().ok()?, now_ms)?;
     Some(Caller {
+        id: token.id,
         name: token.name.clone(),
         role,
         expires_ms: Some(expires_s * 1000),

@@ -1,26 +1,34 @@
-//! What happened, as a list and as a stream that can be resumed.
+//! What happened, as a list and as a stream that can be resumed on any manager.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, fmt::Write, time::Duration};
 
 use axum::{
-    Json,
+    body::Body,
     extract::{Query, State},
-    http::{HeaderMap, StatusCode},
-    response::{
-        IntoResponse, Response,
-        sse::{Event as Message, KeepAlive, Sse},
-    },
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use futures::Stream;
 use krakend_api as api;
-use krakend_domain::FleetName;
-use serde::Deserialize;
+use krakend_domain::{ClusterState, Event, FleetName, Topic};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{access::Viewer, group, nodes, present, problem::Failure, statistics};
+use super::{
+    access::{Caller, Viewer},
+    group, nodes, present,
+    problem::Failure,
+    read::{self, Read, answer, view},
+    shared::count,
+    statistics,
+};
 use crate::{app::App, clock};
 
 const LIVE_EVERY: Duration = Duration::from_secs(2);
 const MAX_HISTORY: usize = 1_000;
+/// Events that go out in one write, beyond the entry that reaches it.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Query of the events.
 #[derive(Debug, Deserialize)]
@@ -35,77 +43,193 @@ pub struct EventsQuery {
 
 pub async fn events(
     State(app): State<App>,
-    Viewer(_): Viewer,
+    Viewer(caller): Viewer,
     Query(query): Query<EventsQuery>,
+    read: Read,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let state = app.group.stale().state;
     if query.history {
+        let view = view(&app, &read, &[Topic::Events]).await?;
         let limit = query.limit.unwrap_or(100).clamp(1, MAX_HISTORY);
-        return Ok(Json(api::EventList {
-            events: state.events().take(limit).map(present::event).collect(),
-            oldest_index: state.oldest_event_index(),
-        })
-        .into_response());
+        let events = view.state.events().take(limit);
+        let body = api::EventList {
+            events: events.map(present::event).collect(),
+            oldest_index: view.state.oldest_event_index(),
+        };
+        return Ok(answer(&view, body));
     }
-    let last = headers
-        .get("last-event-id")
-        .and_then(|id| id.to_str().ok()?.split('.').next()?.parse().ok());
-    let after = last.or(query.after);
-    if let Some(after) = after {
-        let oldest = state.oldest_event_index();
-        if after + 1 < oldest {
-            return Err(Failure::new(
-                StatusCode::GONE,
-                "events-gone",
-                format!(
-                    "events up to index {after} are no longer kept; the oldest is {oldest}: read the list (`?history=true`) and resume from there"
-                ),
-            ));
-        }
-    }
-    let after = after.unwrap_or_else(|| app.group.stale().applied_index);
-    let stream = stream(app, after);
-    Ok(Sse::new(stream)
-        .keep_alive(KeepAlive::default())
-        .into_response())
+    let place = app.http.streams.enter().ok_or_else(|| {
+        Failure::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-streams",
+            format!(
+                "{} streams are open on this manager already: ask another one, or later",
+                app.http.streams.limit()
+            ),
+        )
+    })?;
+    let after = begin(&app, &query, &read, &headers).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    let body = Body::from_stream(stream(app, caller, after, place));
+    Ok((headers, body).into_response())
 }
 
-/// All events of an entry go out together; between them, live figures.
-fn stream(app: App, mut after: u64) -> impl Stream<Item = Result<Message, Infallible>> {
+/// After which event the stream begins. A manager that has not come that far yet waits for it.
+async fn begin(
+    app: &App,
+    query: &EventsQuery,
+    read: &Read,
+    headers: &HeaderMap,
+) -> Result<(u64, u32), Failure> {
+    let last = headers.get("last-event-id").map(|id| {
+        let id = id.to_str().unwrap_or_default();
+        position(id).ok_or_else(|| {
+            Failure::bad_request(
+                "bad-event-id",
+                format!("Last-Event-ID is {id:?}: INDEX.POSITION of an event is expected"),
+            )
+        })
+    });
+    let after = last.transpose()?.or(query.after.map(|it| (it, u32::MAX)));
+    let Some(after) = after else {
+        return Ok((app.group.stale().applied_index, u32::MAX));
+    };
+    let local = app.group.stale();
+    if local.applied_index < after.0
+        && let Ok(view) = view(app, read, &[]).await
+        && view.applied_index < after.0
+    {
+        return Err(read::ahead(after.0, view.applied_index));
+    }
+    match is_gone(&app.group.stale().state, after) {
+        true => Err(gone(&app.group.stale().state, after.0)),
+        false => Ok(after),
+    }
+}
+
+/// `INDEX` or `INDEX.POSITION`.
+fn position(id: &str) -> Option<(u64, u32)> {
+    match id.split_once('.') {
+        Some((index, position)) => Some((index.parse().ok()?, position.parse().ok()?)),
+        None => Some((id.parse().ok()?, u32::MAX)),
+    }
+}
+
+/// Whether something after `after` is no longer kept.
+fn is_gone(state: &ClusterState, after: (u64, u32)) -> bool {
+    let oldest = state.oldest_event_index();
+    after.0 < oldest || (after.0 == oldest && oldest > 0 && after.1 != u32::MAX)
+}
+
+fn gone(state: &ClusterState, after: u64) -> Failure {
+    let oldest = state.oldest_event_index();
+    let mut failure = Failure::new(
+        StatusCode::GONE,
+        "events-gone",
+        format!(
+            "events after index {after} are no longer kept; all after {oldest} are: read the state (or `?history=true`), then resume with `after={oldest}` or from its X-Cluster-Index"
+        ),
+    );
+    failure.0.oldest_index = Some(oldest);
+    failure
+}
+
+/// All events of an entry go out in one write; between them, live figures. Nothing is made before the reader has
+/// taken what was made before, so a slow one costs one chunk, and one that takes nothing is hung up on.
+fn stream(
+    app: App,
+    caller: Caller,
+    mut after: (u64, u32),
+    place: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     async_stream::stream! {
-        let mut applied = app.group.applied();
+        let _place = place;
+        let mut changes = app.http.watch.receiver(Topic::Events);
         let mut live = tokio::time::interval(LIVE_EVERY);
         live.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let view = app.group.stale();
-            let fresh: Vec<_> = view.state.events_after(after).map(present::event).collect();
-            for event in fresh {
-                after = after.max(event.index);
-                if let Ok(message) = message(&event) {
-                    yield Ok(message);
+            changes.borrow_and_update();
+            match next(&app, &caller, after) {
+                Next::Events(chunk, last) => {
+                    after = last;
+                    yield Ok(chunk);
+                    continue;
                 }
+                Next::Last(chunk) => {
+                    yield Ok(chunk);
+                    return;
+                }
+                Next::End => return,
+                Next::Wait => {}
             }
             tokio::select! {
-                changed = applied.changed() => if changed.is_err() { return },
-                _ = live.tick() => for message in live_messages(&app).await {
-                    yield Ok(message);
-                },
+                changed = changes.changed() => if changed.is_err() { return },
+                _ = live.tick() => yield Ok(live_messages(&app).await),
                 () = app.stop.cancelled() => return,
             }
         }
     }
 }
 
-fn message(event: &api::Event) -> Result<Message, axum::Error> {
-    let kind = serde_json::to_value(event.kind).unwrap_or_default();
-    Message::default()
-        .id(format!("{}.{}", event.index, event.position))
-        .event(kind.as_str().unwrap_or("other"))
-        .json_data(event)
+enum Next {
+    Events(Bytes, (u64, u32)),
+    /// Said before the stream ends.
+    Last(Bytes),
+    End,
+    Wait,
 }
 
-async fn live_messages(app: &App) -> Vec<Message> {
+/// What a reader gets next. Holds no state on return, so that a slow one keeps none alive.
+fn next(app: &App, caller: &Caller, after: (u64, u32)) -> Next {
+    let state = app.group.stale().state;
+    if !caller.is_valid(&state) {
+        return Next::End;
+    }
+    if is_gone(&state, after) {
+        count(&app.http.counters.streams_gone);
+        let problem = gone(&state, after.0).0;
+        return Next::Last(message("gone", None, &problem).into());
+    }
+    match chunk(state.events_after(after)) {
+        Some((text, last)) => Next::Events(text.into(), last),
+        None => Next::Wait,
+    }
+}
+
+/// Whole entries until the chunk is full, and where it ends.
+fn chunk<'a>(events: impl Iterator<Item = &'a Event>) -> Option<(String, (u64, u32))> {
+    let mut text = String::new();
+    let mut last = None;
+    for event in events {
+        let full = text.len() >= CHUNK_BYTES;
+        if full && last.is_some_and(|(index, _)| index != event.index) {
+            break;
+        }
+        let shown = present::event(event);
+        let kind = serde_json::to_value(shown.kind).unwrap_or_default();
+        let id = (event.index, event.position);
+        text.push_str(&message(kind.as_str().unwrap_or("other"), Some(id), &shown));
+        last = Some(id);
+    }
+    last.map(|last| (text, last))
+}
+
+/// One message of an event stream. JSON has no line breaks, so the data is one line.
+fn message<T: Serialize>(kind: &str, id: Option<(u64, u32)>, data: &T) -> String {
+    let mut text = String::new();
+    if let Some((index, position)) = id {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "id: {index}.{position}");
+    }
+    let data = serde_json::to_string(data).unwrap_or_default();
+    let _ = write!(text, "event: {kind}\ndata: {data}\n\n");
+    text
+}
+
+async fn live_messages(app: &App) -> Bytes {
     let observed = group::observed(app).await;
     let view = app.group.stale();
     let fleet = FleetName::default_fleet();
@@ -119,12 +243,56 @@ async fn live_messages(app: &App) -> Vec<Message> {
             "now_latency": present::latency(&sketch),
         },
     });
-    let status = group::group_status(app, &view, &observed);
-    [
-        Message::default().event("heartbeat").json_data(&status),
-        Message::default().event("live").json_data(&figures),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let mut text = message(
+        "heartbeat",
+        None,
+        &group::group_status(app, &view, &observed),
+    );
+    text.push_str(&message("live", None, &figures));
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(index: u64, position: u32, length: usize) -> Event {
+        Event {
+            index,
+            position,
+            time_ms: 0,
+            kind: krakend_domain::EventKind::NodeJoined,
+            fleet: None,
+            subject_id: None,
+            subject_name: None,
+            version: None,
+            message: "x".repeat(length),
+        }
+    }
+
+    #[test]
+    fn an_entry_is_never_split_between_two_writes() {
+        let events = [
+            event(1, 0, 10),
+            event(2, 0, CHUNK_BYTES),
+            event(2, 1, 10),
+            event(3, 0, 10),
+        ];
+        let (text, last) = chunk(events.iter()).expect("events");
+        assert_eq!(last, (2, 1));
+        assert!(text.ends_with("\n\n"));
+        assert_eq!(text.matches("event: node_joined\n").count(), 3);
+        let (text, last) = chunk(events[3..].iter()).expect("events");
+        assert_eq!(last, (3, 0));
+        assert!(text.starts_with("id: 3.0\nevent: node_joined\ndata: {"));
+        assert!(chunk([].iter()).is_none());
+    }
+
+    #[test]
+    fn a_stream_is_resumed_by_index_and_position() {
+        assert_eq!(position("7.2"), Some((7, 2)));
+        assert_eq!(position("7"), Some((7, u32::MAX)));
+        assert_eq!(position("7.x"), None);
+        assert_eq!(position(""), None);
+    }
 }

@@ -1,18 +1,18 @@
 //! Fleets: named sets of nodes that share one configuration.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use krakend_api as api;
-use krakend_domain::{Applied, ClusterState, Command, Fleet, NodeState};
+use krakend_domain::{Applied, ClusterState, Command, Fleet, NodeState, Topic};
 
 use super::{
     access::{Operator, Viewer},
     configuration::fleet_name,
     problem::Failure,
-    read::{ReadQuery, answer, view},
+    read::{Read, answer, view},
     write,
 };
 use crate::app::App;
@@ -20,9 +20,9 @@ use crate::app::App;
 pub async fn list(
     State(app): State<App>,
     Viewer(_): Viewer,
-    Query(query): Query<ReadQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &[Topic::Fleets, Topic::Nodes]).await?;
     let fleets = view.state.fleets().map(|fleet| shown(&view.state, fleet));
     let body = api::FleetList {
         fleets: fleets.collect(),
@@ -50,16 +50,17 @@ pub async fn create(
     Operator(caller): Operator,
     Path(fleet): Path<String>,
     headers: HeaderMap,
-) -> Result<StatusCode, Failure> {
+) -> Result<Response, Failure> {
     let name = fleet_name(&fleet)?;
     let command = Command::CreateFleet {
         name,
-        by: caller.name,
+        by: caller.name.clone(),
     };
     let request: [&[u8]; 2] = [b"PUT fleet", fleet.as_bytes()];
-    let written = write::propose(&app, &headers, &request, command).await?;
-    Ok(match written.applied {
+    let written = write::propose(&app, &caller, &headers, &request, command).await?;
+    let status = match written.applied {
         Applied::Unchanged => StatusCode::OK,
         _ => StatusCode::CREATED,
-    })
+    };
+    Ok(written.label(status.into_response()))
 }

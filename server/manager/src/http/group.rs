@@ -1,18 +1,14 @@
 use std::time::Duration;
 
-use axum::{
-    extract::{Query, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use krakend_api as api;
-use krakend_domain::{ClusterState, NodeState};
+use krakend_domain::{ClusterState, NodeState, Topic};
 use krakend_raft::{GroupStatus, MemberStatus, StateView};
 
 use super::{
     access::Viewer,
     problem::Failure,
-    read::{ReadQuery, answer, view},
+    read::{Read, answer, view},
 };
 use crate::{app::App, backups, clock, epoch};
 
@@ -21,6 +17,15 @@ const OBSERVE_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a follower may be without its leader's heartbeat before it no longer counts as ready.
 const READY_STALENESS_MS: u64 = 5_000;
+
+/// What the status shows of the state.
+const STATUS: [Topic; 5] = [
+    Topic::Managers,
+    Topic::Nodes,
+    Topic::Fleets,
+    Topic::License,
+    Topic::Clock,
+];
 
 pub async fn livez() -> &'static str {
     "ok\n"
@@ -57,9 +62,9 @@ pub async fn readyz(State(app): State<App>) -> (StatusCode, String) {
 pub async fn status(
     State(app): State<App>,
     Viewer(_): Viewer,
-    Query(query): Query<ReadQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &STATUS).await?;
     let body = group_status(&app, &view, &observed(&app).await);
     Ok(answer(&view, body))
 }
@@ -67,9 +72,9 @@ pub async fn status(
 pub async fn managers(
     State(app): State<App>,
     Viewer(_): Viewer,
-    Query(query): Query<ReadQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &[Topic::Managers]).await?;
     let body = api::ManagerList {
         managers: manager_list(&view, &observed(&app).await),
     };
@@ -119,9 +124,12 @@ fn manager(view: &StateView, member: &MemberStatus, last: u64) -> api::Manager {
     }
 }
 
-fn alarms(app: &App, state: &ClusterState) -> Vec<api::Alarm> {
+fn alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
+    let state: &ClusterState = &view.state;
     let found = [backups::alarm(app, state), epoch::alarm(app, state)];
-    found.into_iter().flatten().collect()
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    found.extend(super::clock::alarms(app, view));
+    found
 }
 
 pub fn group_status(app: &App, view: &StateView, status: &GroupStatus) -> api::GroupStatus {
@@ -166,7 +174,7 @@ pub fn group_status(app: &App, view: &StateView, status: &GroupStatus) -> api::G
         nodes_unreachable: unreachable,
         nodes_down: down,
         nodes_total: active + unreachable + down,
-        alarms: alarms(app, &view.state),
+        alarms: alarms(app, view),
         last_backup: backups::last(&view.state),
         now: clock::rfc3339(clock::now_ms()),
         version: env!("CARGO_PKG_VERSION").into(),

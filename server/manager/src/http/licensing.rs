@@ -1,17 +1,18 @@
 use axum::{
+    Json,
     body::Bytes,
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use krakend_domain::{Command, LicenseRecord};
+use krakend_domain::{Applied, Command, LicenseRecord, Topic};
 use serde::Deserialize;
 
 use super::{
     access::{Admin, Viewer},
     present,
     problem::Failure,
-    read::{ReadQuery, answer, view},
+    read::{Read, answer, view},
     write,
 };
 use crate::{app::App, clock};
@@ -25,10 +26,10 @@ struct Install {
 pub async fn show(
     State(app): State<App>,
     Viewer(_): Viewer,
-    Query(query): Query<ReadQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
-    let view = view(&app, query.consistency).await?;
-    let body = present::license(&view.state, clock::now_ms());
+    let view = view(&app, &read, &[Topic::License, Topic::Nodes, Topic::Clock]).await?;
+    let body = present::license(&view.state, clock::decide_ms(&view.state));
     Ok(answer(&view, body))
 }
 
@@ -45,34 +46,58 @@ pub async fn install(
             format!("the body must be {{\"token\": JWS}}: {error}"),
         )
     })?;
-    let claims = app
-        .license_key
-        .verify(&install.token, clock::now_ms())
-        .map_err(|error| {
-            Failure::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "license-refused",
-                error.to_string(),
-            )
-        })?;
+    let request: [&[u8]; 2] = [b"PUT license", &body];
+    let now_ms = clock::decide_ms(&app.group.stale().state);
+    let claims = match app.license_key.verify(&install.token, now_ms) {
+        Ok(claims) => claims,
+        Err(error) => {
+            // A retry of what was installed is answered even when the licence has run out meanwhile.
+            let first = write::first(&app, &caller, &headers, &request).await;
+            let refused = || {
+                Failure::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "license-refused",
+                    error.to_string(),
+                )
+            };
+            return installed(&first.ok_or_else(refused)??);
+        }
+    };
     let command = Command::InstallLicense(LicenseRecord {
         claims,
         token: install.token.trim().into(),
-        installed_by: caller.name,
+        installed_by: caller.name.clone(),
         installed_ms: 0,
     });
-    write::propose(&app, &headers, &[b"PUT license", &body], command).await?;
-    let view = app.group.stale();
-    let body = present::license(&view.state, clock::now_ms());
-    Ok(answer(&view, body))
+    installed(&write::propose(&app, &caller, &headers, &request, command).await?)
+}
+
+/// As it was when it was installed, so that a retry gets the same answer.
+fn installed(written: &write::Written) -> Result<Response, Failure> {
+    let Applied::LicenseInstalled {
+        claims,
+        at_ms,
+        seats_used,
+    } = &written.applied
+    else {
+        return Err(Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unexpected",
+            "an installation was answered with something else",
+        ));
+    };
+    let body = present::license_of(Some(claims), *seats_used, *at_ms);
+    Ok(written.label(Json(body).into_response()))
 }
 
 pub async fn remove(
     State(app): State<App>,
     Admin(caller): Admin,
     headers: HeaderMap,
-) -> Result<StatusCode, Failure> {
-    let command = Command::RemoveLicense { by: caller.name };
-    write::propose(&app, &headers, &[b"DELETE license"], command).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Response, Failure> {
+    let command = Command::RemoveLicense {
+        by: caller.name.clone(),
+    };
+    let written = write::propose(&app, &caller, &headers, &[b"DELETE license"], command).await?;
+    Ok(written.no_content())
 }

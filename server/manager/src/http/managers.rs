@@ -11,11 +11,12 @@ use krakend_api as api;
 use krakend_domain::{Command, FleetName, JoinRole, JoinTokenRecord, ManagerChange};
 use krakend_raft::{ChangeError, MemberStatus};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{
     access::Admin,
     problem::Failure,
-    tokens::{expiry, parse},
+    tokens::{created, expiry, parse},
     write,
 };
 use crate::{app::App, clock::rfc3339, control::tell, trust::JoinToken};
@@ -46,20 +47,23 @@ pub async fn add(
 ) -> Result<Response, Failure> {
     let body = if body.is_empty() { "{}".into() } else { body };
     let asked: Add = parse(&body, "{\"ttl_s\"?}")?;
-    let token = JoinToken::generate();
-    let expires_ms = expiry(asked.ttl_s)?;
+    let token = JoinToken::of(&app.secret, Uuid::new_v4());
+    let expires_ms = expiry(&app, asked.ttl_s)?;
     let fleet = FleetName::default_fleet();
     let command = Command::CreateJoinToken(JoinTokenRecord {
         id: token.id,
         fleet: fleet.clone(),
         secret_sha256: token.secret_sha256(),
-        created_by: caller.name,
+        created_by: caller.name.clone(),
         expires_ms,
         max_uses: 1,
         uses: 0,
         role: JoinRole::Manager,
     });
-    write::propose(&app, &headers, &[b"POST manager", &body], command).await?;
+    let request: [&[u8]; 2] = [b"POST manager", &body];
+    let written = write::propose(&app, &caller, &headers, &request, command).await?;
+    let (id, expires_ms) = created(&written)?;
+    let token = JoinToken::of(&app.secret, id);
     let managers: Vec<String> = app
         .group
         .status()
@@ -76,9 +80,9 @@ pub async fn add(
             managers.clone(),
         ),
         join: managers,
-        expires_at: rfc3339(expires_ms),
+        expires_at: rfc3339(expires_ms.unwrap_or(u64::MAX)),
     };
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok(written.label((StatusCode::CREATED, Json(answer)).into_response()))
 }
 
 pub async fn remove(
@@ -130,7 +134,7 @@ pub async fn transfer(
     }))
 }
 
-fn successor(app: &App, leader: Option<uuid::Uuid>) -> Result<MemberStatus, Failure> {
+fn successor(app: &App, leader: Option<Uuid>) -> Result<MemberStatus, Failure> {
     let others = app.group.status().members.into_iter();
     others
         .filter(|it| it.voter && Some(it.id) != leader && it.reachable != Some(false))

@@ -3,7 +3,10 @@ use axum::{
     http::{HeaderMap, Method, header},
     response::{IntoResponse, Response},
 };
+use std::sync::atomic::Ordering;
+
 use krakend_domain::NodeState;
+use krakend_raft::StateView;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{family::Family, gauge::Gauge},
@@ -23,6 +26,110 @@ pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Respo
     let _ = encode(&mut text, &registry(&app));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// Requests by what became of them, what waits, and the clocks.
+fn requests(app: &App, view: &StateView, gauge: &mut impl FnMut(&str, &str, u64)) {
+    let shared = &app.http;
+    let it = &shared.counters;
+    for (name, help, counter) in [
+        (
+            "reads_linearizable",
+            "Linearizable reads answered",
+            &it.reads_linearizable,
+        ),
+        ("reads_stale", "Stale reads answered", &it.reads_stale),
+        (
+            "reads_failed",
+            "Linearizable reads that no leader confirmed in time",
+            &it.reads_failed,
+        ),
+        (
+            "reads_forwarded",
+            "Reads that asked another manager for its index",
+            &it.reads_forwarded,
+        ),
+        ("writes_done", "Writes done", &it.writes_done),
+        (
+            "writes_replayed",
+            "Writes answered from their Idempotency-Key",
+            &it.writes_replayed,
+        ),
+        (
+            "writes_rejected",
+            "Writes that the state refused",
+            &it.writes_rejected,
+        ),
+        (
+            "writes_indeterminate",
+            "Writes that may or may not have happened",
+            &it.writes_indeterminate,
+        ),
+        (
+            "writes_failed",
+            "Writes that certainly did not happen",
+            &it.writes_failed,
+        ),
+        (
+            "writes_forwarded",
+            "Writes forwarded to another manager",
+            &it.writes_forwarded,
+        ),
+        (
+            "readers_dropped",
+            "Connections hung up on because they took nothing",
+            &it.readers_dropped,
+        ),
+        (
+            "event_streams_gone",
+            "Event streams ended because events were no longer kept",
+            &it.streams_gone,
+        ),
+    ] {
+        gauge(name, help, counter.load(Ordering::Relaxed));
+    }
+    gauge(
+        "writes_waiting",
+        "Writes that wait now",
+        shared.writes.taken() as u64,
+    );
+    gauge(
+        "reads_waiting",
+        "Blocking reads that wait now",
+        shared.waiting.taken() as u64,
+    );
+    gauge(
+        "event_streams",
+        "Event streams open now",
+        shared.streams.taken() as u64,
+    );
+    gauge(
+        "staleness_ms",
+        "Age of the state that this manager would answer from",
+        view.staleness_ms,
+    );
+    let held = view.state.clock_hold().is_some();
+    gauge(
+        "clock_held",
+        "1 while a jump of the clock waits for an operator",
+        u64::from(held),
+    );
+    gauge(
+        "clocks_off",
+        "Managers whose clocks are off",
+        view.state.clocks_off().len() as u64,
+    );
+}
+
+/// Other managers' clocks minus this one's, in milliseconds, right within half the round trip.
+fn clock_offsets(app: &App) -> Family<Vec<(String, String)>, Gauge> {
+    let offsets = Family::<Vec<(String, String)>, Gauge>::default();
+    for reading in app.group.clocks().readings {
+        offsets
+            .get_or_create(&vec![("manager".into(), reading.id.to_string())])
+            .set(reading.ahead_ms);
+    }
+    offsets
 }
 
 fn registry(app: &App) -> Registry {
@@ -56,7 +163,7 @@ fn registry(app: &App) -> Registry {
         "Newest generation",
         view.state.meta().generation,
     );
-    let now = clock::now_ms();
+    let now = clock::decide_ms(&view.state);
     let license = view.state.license_status(now);
     gauge(
         "license_max_nodes",
@@ -79,6 +186,7 @@ fn registry(app: &App) -> Registry {
         "1 while scheduled backups fail",
         u64::from(backup.failing.is_some()),
     );
+    requests(app, &view, &mut gauge);
     let counters = app.gossip.counters();
     gauge(
         "gossip_packets_refused",
@@ -107,5 +215,10 @@ fn registry(app: &App) -> Registry {
             .set(count as i64);
     }
     registry.register("nodes", "Nodes by state", nodes);
+    registry.register(
+        "clock_offset_ms",
+        "Other managers' clocks minus this one's",
+        clock_offsets(app),
+    );
     registry
 }

@@ -2,8 +2,10 @@
 
 mod access;
 mod assets;
+mod clock;
 mod configuration;
 mod cookie;
+mod deadline;
 mod events;
 mod fleets;
 mod group;
@@ -15,12 +17,15 @@ mod openapi;
 mod present;
 mod problem;
 mod read;
+mod shared;
 mod snapshot;
+mod stall;
 mod statistics;
 mod tokens;
+mod watch;
 mod write;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use anyhow::Context;
 use axum::{
@@ -35,14 +40,17 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 
+pub use shared::Shared;
+
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 2 << 20;
 
 /// Serves until the manager stops.
 pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
     let stop = app.stop.clone();
-    let router = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, router)
+    tokio::spawn(watch::run(app.clone()));
+    let dropped = app.http.counters.readers_dropped.clone();
+    axum::serve(stall::Guarded::new(listener, dropped), router(app))
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .context("the HTTP port failed")
@@ -82,6 +90,9 @@ fn router(app: App) -> Router {
                 .put(licensing::install)
                 .delete(licensing::remove),
         )
+        .route("/v1/clock", get(clock::show))
+        .route("/v1/clock/confirm", post(clock::confirm))
+        .route("/v1/clock/reset", post(clock::reset))
         .route("/v1/statistics", get(statistics::query))
         .route("/v1/events", get(events::events))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))

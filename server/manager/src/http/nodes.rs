@@ -1,10 +1,10 @@
 use axum::{
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
     response::Response,
 };
 use krakend_api as api;
-use krakend_domain::{ClusterState, Command, NodeId};
+use krakend_domain::{ClusterState, Command, NodeId, Topic};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::{
     access::{Operator, Viewer},
     present,
     problem::Failure,
-    read::{Consistency, ReadQuery, answer, view},
+    read::{Read, answer, view},
     write,
 };
 use crate::app::App;
@@ -22,8 +22,6 @@ const MAX_PAGE: usize = 1_000;
 /// Query of the node list.
 #[derive(Debug, Deserialize)]
 pub struct ListQuery {
-    #[serde(default)]
-    consistency: Consistency,
     /// Id after which the page begins.
     cursor: Option<String>,
     limit: Option<usize>,
@@ -34,8 +32,9 @@ pub async fn list(
     State(app): State<App>,
     Viewer(_): Viewer,
     Query(query): Query<ListQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &[Topic::Nodes]).await?;
     let after = query.cursor.as_deref().map(parse_id).transpose()?;
     let limit = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let wanted = |node: &&krakend_domain::NodeRecord| {
@@ -71,10 +70,10 @@ pub async fn show(
     State(app): State<App>,
     Viewer(_): Viewer,
     Path(id): Path<String>,
-    Query(query): Query<ReadQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
     let id = parse_id(&id)?;
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &[Topic::Nodes]).await?;
     let node = view.state.node(id);
     let node = node.ok_or_else(|| Failure::not_found(format!("there is no node {id}")))?;
     let body = present::node(&app, &view.state, node);
@@ -84,17 +83,18 @@ pub async fn show(
 /// Frees the node's seat. One that still runs joins again by itself when a seat is free.
 pub async fn remove(
     State(app): State<App>,
-    Operator(_): Operator,
+    Operator(caller): Operator,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<StatusCode, Failure> {
+) -> Result<Response, Failure> {
     let node_id = parse_id(&id)?;
     let command = Command::LeaveNode {
         node_id,
         hold_seat: false,
     };
-    write::propose(&app, &headers, &[b"DELETE node", id.as_bytes()], command).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let request: [&[u8]; 2] = [b"DELETE node", id.as_bytes()];
+    let written = write::propose(&app, &caller, &headers, &request, command).await?;
+    Ok(written.no_content())
 }
 
 fn parse_id(text: &str) -> Result<NodeId, Failure> {

@@ -2,8 +2,8 @@
 
 use krakend_api as api;
 use krakend_domain::{
-    ClusterState, Event, EventKind, GatewayKind, LicenseState, NodeRecord, NodeState, RecentSample,
-    Role, Seat, Sketch, VersionRecord,
+    Claims, ClusterState, Event, EventKind, GatewayKind, LicenseState, LicenseStatus, NodeRecord,
+    NodeState, RecentSample, Role, Seat, Sketch, VersionRecord,
 };
 
 use super::access::Caller;
@@ -155,9 +155,18 @@ pub fn progress(state: &ClusterState, version: &VersionRecord) -> api::RolloutPr
 }
 
 pub fn license(state: &ClusterState, now_ms: u64) -> api::License {
-    let status = state.license_status(now_ms);
     let claims = state.license().map(|license| &license.claims);
-    let seats_used = state.seats_used(now_ms);
+    // While a jump of the clock is held, the licence stands where it stood before.
+    license_of(
+        claims,
+        state.seats_used(now_ms),
+        state.decision_time(now_ms),
+    )
+}
+
+/// A licence at a time.
+pub fn license_of(claims: Option<&Claims>, seats_used: u32, now_ms: u64) -> api::License {
+    let status = LicenseStatus::at(claims, now_ms);
     api::License {
         state: match status.state {
             LicenseState::Valid => api::LicenseState::Valid,
@@ -220,5 +229,10 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::GroupRecovered => api::EventKind::GroupRecovered,
         EventKind::BackupFailed => api::EventKind::BackupFailed,
         EventKind::BackupSaved => api::EventKind::BackupSaved,
+        EventKind::ClockHeld => api::EventKind::ClockHeld,
+        EventKind::ClockConfirmed => api::EventKind::ClockConfirmed,
+        EventKind::ClockReset => api::EventKind::ClockReset,
+        EventKind::ClockOff => api::EventKind::ClockOff,
+        EventKind::ClockRight => api::EventKind::ClockRight,
     }
 }

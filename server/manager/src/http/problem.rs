@@ -48,7 +48,7 @@ impl IntoResponse for Failure {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
@@ -69,6 +69,7 @@ impl From<Rejected> for Failure {
             }
             Rejected::NotBootstrapped => (StatusCode::SERVICE_UNAVAILABLE, "not-formed"),
             Rejected::LastAdminToken => (StatusCode::CONFLICT, "last-admin-token"),
+            Rejected::ClockHeld => (StatusCode::CONFLICT, "clock-held"),
             Rejected::TooMany { .. } => (StatusCode::CONFLICT, "too-many"),
             _ => (StatusCode::CONFLICT, "rejected"),
         };
@@ -91,7 +92,24 @@ impl From<ProposeError> for Failure {
                 failure.0.indeterminate = true;
                 failure
             }
-            other => Self::new(
+            ProposeError::TooLarge { .. } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                error.to_string(),
+            ),
+            ProposeError::ClockOff { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "clock-off",
+                format!(
+                    "{error}: nothing was written. `GET /v1/clock?consistency=stale` shows the managers' clocks."
+                ),
+            ),
+            ProposeError::Stopped => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopping",
+                format!("{error}: ask another manager"),
+            ),
+            other @ ProposeError::NoLeader => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no-leader",
                 format!(
@@ -104,9 +122,15 @@ impl From<ProposeError> for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
+        let (status, kind) = match error {
+            ReadError::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "read-timeout"),
+            ReadError::NoLeader | ReadError::Stopped => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no-leader")
+            }
+        };
         Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no-leader",
+            status,
+            kind,
             format!(
                 "{error}: a linearizable read needs a leader. Try again in a second, or read with `?consistency=stale`."
             ),

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -24,7 +24,7 @@ use tokio_util::io::ReaderStream;
 use super::{
     access::Admin,
     problem::Failure,
-    read::{ReadQuery, view},
+    read::{Read, view},
 };
 use crate::app::App;
 
@@ -42,7 +42,7 @@ struct Spooled {
 pub async fn save(
     State(app): State<App>,
     Admin(caller): Admin,
-    Query(query): Query<ReadQuery>,
+    read: Read,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let permit = AT_ONCE.try_acquire().map_err(|_| {
@@ -52,7 +52,7 @@ pub async fn save(
             "other backups are being read from this manager: try again when they are done, or ask another manager",
         )
     })?;
-    view(&app, query.consistency).await?;
+    view(&app, &read, &[]).await?;
     let frozen = app.group.frozen();
     let Some(meta) = frozen.meta() else {
         return Err(Failure::new(

@@ -7,7 +7,7 @@ use axum::{
 use krakend_api as api;
 use krakend_domain::{
     BackendCell, ClusterState, EndpointCell, FleetName, NodeId, NodeState, NodeWindow,
-    RecentSample, Sketch, WINDOW_MS,
+    RecentSample, Sketch, Topic, WINDOW_MS,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use super::{
     access::Viewer,
     present::latency,
     problem::Failure,
-    read::{Consistency, answer, view},
+    read::{Read, answer, view},
 };
 use crate::{
     app::App,
@@ -30,8 +30,6 @@ const MAX_RANGE_MS: u64 = 25 * 3_600_000;
 /// Query of the statistics.
 #[derive(Debug, Deserialize)]
 pub struct StatisticsQuery {
-    #[serde(default)]
-    consistency: Consistency,
     #[serde(default = "default_fleet")]
     fleet: String,
     node: Option<Uuid>,
@@ -49,6 +47,7 @@ pub async fn query(
     State(app): State<App>,
     Viewer(_): Viewer,
     Query(query): Query<StatisticsQuery>,
+    read: Read,
 ) -> Result<Response, Failure> {
     let fleet: FleetName =
         query
@@ -67,7 +66,7 @@ pub async fn query(
             "`from` must lie before `to`, at most 24 hours: minute windows are kept for a day",
         ));
     }
-    let view = view(&app, query.consistency).await?;
+    let view = view(&app, &read, &[Topic::Statistics]).await?;
     let body = collect(&view.state, &fleet, query.node.map(NodeId), (from, to), now);
     Ok(answer(&view, body))
 }

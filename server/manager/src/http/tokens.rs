@@ -6,12 +6,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use krakend_api as api;
-use krakend_domain::{Command, Digest, FleetName, JoinRole, JoinTokenRecord, Role, TokenRecord};
+use krakend_domain::{
+    Applied, Command, Digest, FleetName, JoinRole, JoinTokenRecord, Role, TokenRecord, Topic,
+};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use uuid::Uuid;
 
-use super::{access::Admin, present, problem::Failure, write};
+use super::{
+    access::Admin,
+    present,
+    problem::Failure,
+    read::{Read, answer, view},
+    write::{self, Written},
+};
 use crate::{
     app::App,
     clock::{self, rfc3339},
@@ -64,10 +72,15 @@ fn default_uses() -> u32 {
     1
 }
 
-pub async fn list(State(app): State<App>, Admin(_): Admin) -> Response {
-    let state = app.group.stale().state;
-    let tokens: Vec<_> = state.tokens().map(|token| shown(token, None)).collect();
-    Json(serde_json::json!({ "tokens": tokens })).into_response()
+pub async fn list(
+    State(app): State<App>,
+    Admin(_): Admin,
+    read: Read,
+) -> Result<Response, Failure> {
+    let view = view(&app, &read, &[Topic::Tokens]).await?;
+    let tokens = view.state.tokens().map(|token| shown(token, None));
+    let tokens: Vec<_> = tokens.collect();
+    Ok(answer(&view, serde_json::json!({ "tokens": tokens })))
 }
 
 fn shown(token: &TokenRecord, text: Option<String>) -> Shown {
@@ -97,9 +110,10 @@ pub async fn create(
             "a name has 1 to 100 characters",
         ));
     }
-    let text = format!("kcm_{}", Digest(rand::random()));
-    let record = TokenRecord {
-        id: Uuid::new_v4(),
+    let id = Uuid::new_v4();
+    let text = text(&app, id);
+    let mut record = TokenRecord {
+        id,
         name: asked.name,
         role: match asked.role {
             api::Role::Viewer => Role::Viewer,
@@ -107,18 +121,37 @@ pub async fn create(
             api::Role::Admin => Role::Admin,
         },
         sha256: Digest(sha2::Sha256::digest(text.as_bytes()).into()),
-        created_by: caller.name,
-        expires_ms: asked.ttl_s.map(expiry).transpose()?,
+        created_by: caller.name.clone(),
+        expires_ms: asked.ttl_s.map(|ttl_s| expiry(&app, ttl_s)).transpose()?,
     };
-    let answer = shown(&record, Some(text));
-    write::propose(
-        &app,
-        &headers,
-        &[b"POST token", &body],
-        Command::CreateToken(record),
+    let command = Command::CreateToken(record.clone());
+    let request: [&[u8]; 2] = [b"POST token", &body];
+    let written = write::propose(&app, &caller, &headers, &request, command).await?;
+    let (id, expires_ms) = created(&written)?;
+    (record.id, record.expires_ms) = (id, expires_ms);
+    let answer = shown(&record, Some(self::text(&app, id)));
+    Ok(written.label((StatusCode::CREATED, Json(answer)).into_response()))
+}
+
+/// A token's text derives from group secret and id: whoever repeats the request that made it gets it again, from any
+/// manager, and it lies nowhere. Whoever has the secret owns the group anyway.
+fn text(app: &App, id: Uuid) -> String {
+    format!(
+        "kcm_{}",
+        Digest(*app.secret.derive("api-token", id.as_bytes()))
     )
-    .await?;
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Id and expiry of the token that was made: of the first one, when the request was repeated.
+pub fn created(written: &Written) -> Result<(Uuid, Option<u64>), Failure> {
+    match written.applied {
+        Applied::TokenCreated { id, expires_ms } => Ok((id, expires_ms)),
+        _ => Err(Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unexpected",
+            "the creation of a token was answered with something else",
+        )),
+    }
 }
 
 pub async fn revoke(
@@ -126,13 +159,14 @@ pub async fn revoke(
     Admin(caller): Admin,
     Path(id): Path<Uuid>,
     headers: HeaderMap,
-) -> Result<StatusCode, Failure> {
+) -> Result<Response, Failure> {
     let command = Command::RevokeToken {
         id,
-        by: caller.name,
+        by: caller.name.clone(),
     };
-    write::propose(&app, &headers, &[b"DELETE token", id.as_bytes()], command).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let request: [&[u8]; 2] = [b"DELETE token", id.as_bytes()];
+    let written = write::propose(&app, &caller, &headers, &request, command).await?;
+    Ok(written.no_content())
 }
 
 pub async fn create_join(
@@ -155,19 +189,22 @@ pub async fn create_join(
             "max_uses is 1 to 100000",
         ));
     }
-    let token = JoinToken::generate();
-    let expires_ms = expiry(asked.ttl_s)?;
+    let token = JoinToken::of(&app.secret, Uuid::new_v4());
+    let expires_ms = expiry(&app, asked.ttl_s)?;
     let command = Command::CreateJoinToken(JoinTokenRecord {
         id: token.id,
         fleet: fleet.clone(),
         secret_sha256: token.secret_sha256(),
-        created_by: caller.name,
+        created_by: caller.name.clone(),
         expires_ms,
         max_uses: asked.max_uses,
         uses: 0,
         role: JoinRole::Node,
     });
-    write::propose(&app, &headers, &[b"POST join token", &body], command).await?;
+    let request: [&[u8]; 2] = [b"POST join token", &body];
+    let written = write::propose(&app, &caller, &headers, &request, command).await?;
+    let (id, expires_ms) = created(&written)?;
+    let token = JoinToken::of(&app.secret, id);
     let answer = api::JoinToken {
         id: token.id.to_string(),
         token: token.text(
@@ -177,10 +214,10 @@ pub async fn create_join(
             Vec::new(),
         ),
         fleet: fleet.to_string(),
-        expires_at: rfc3339(expires_ms),
+        expires_at: rfc3339(expires_ms.unwrap_or(u64::MAX)),
         max_uses: asked.max_uses,
     };
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok(written.label((StatusCode::CREATED, Json(answer)).into_response()))
 }
 
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], form: &str) -> Result<T, Failure> {
@@ -189,12 +226,12 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], form: &str) -> Result<T, Fa
     })
 }
 
-pub fn expiry(ttl_s: u64) -> Result<u64, Failure> {
+pub fn expiry(app: &App, ttl_s: u64) -> Result<u64, Failure> {
     if !(1..=MAX_TTL_S).contains(&ttl_s) {
         return Err(Failure::bad_request(
             "bad-ttl",
             format!("ttl_s is 1 to {MAX_TTL_S} seconds"),
         ));
     }
-    Ok(clock::now_ms() + ttl_s * 1000)
+    Ok(clock::decide_ms(&app.group.stale().state) + ttl_s * 1000)
 }

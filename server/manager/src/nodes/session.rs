@@ -235,7 +235,7 @@ fn registration(
         },
         gateway_version: short(&hello.gateway_version, 100),
         version: short(&hello.version, 100),
-        lease_until_ms: clock::now_ms() + app.settings.lease_ms,
+        lease_until_ms: clock::decide_ms(&state) + app.settings.lease_ms,
     })
 }
 
@@ -249,14 +249,15 @@ fn short(text: &str, limit: usize) -> String {
 /// The limits, signed for this node. Called only after the registration is committed.
 fn lease(app: &App, node_id: NodeId) -> wire::Lease {
     let state = app.group.stale().state;
-    let limits = state.license_status(clock::now_ms()).limits;
+    let now_ms = clock::decide_ms(&state);
+    let limits = state.license_status(now_ms).limits;
     app.lease_signer.sign(&LeaseClaims {
         group_id: state.meta().group_id.unwrap_or_default().to_string(),
         node_id: node_id.to_string(),
         level: limits.level,
         max_nodes: limits.max_nodes,
         features: limits.features,
-        issued_ms: clock::now_ms(),
+        issued_ms: now_ms,
         duration_ms: app.settings.lease_ms,
         epoch: state.meta().epoch,
     })

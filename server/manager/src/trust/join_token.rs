@@ -5,6 +5,8 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::GroupSecret;
+
 /// A join token as it is made for an operator. State keeps only its secret's SHA-256.
 pub struct JoinToken {
     pub id: Uuid,
@@ -12,10 +14,11 @@ pub struct JoinToken {
 }
 
 impl JoinToken {
-    pub fn generate() -> Self {
+    /// Its secret derives from the group's and the id, so that a repeated request gets the same token again.
+    pub fn of(group: &GroupSecret, id: Uuid) -> Self {
         Self {
-            id: Uuid::new_v4(),
-            secret: Zeroizing::new(rand::random()),
+            id,
+            secret: group.derive("join-token", id.as_bytes()),
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve};
+use super::{ClockStatus, GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve};
 use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
     network::{MembershipChange, PeerService, PeerTls, PeerVerify},
@@ -28,13 +28,13 @@ pub struct GroupHandle {
 }
 
 impl GroupHandle {
-    /// Opens the data directory and starts Raft. `clock` gives UTC in milliseconds; only a leader asks it.
+    /// Opens the data directory and starts Raft. `clock` gives UTC in milliseconds.
     pub async fn open(
         config: GroupConfig,
         tls: Option<PeerTls>,
-        clock: fn() -> u64,
+        clock: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        let inner = Inner::open(config, tls, clock).await?;
+        let inner = Inner::open(config, tls, Arc::new(clock)).await?;
         Ok(Self { inner })
     }
 
@@ -91,6 +91,11 @@ impl GroupHandle {
     /// The state for a backup, as it is here and now; after [`Self::linearizable`] it contains what that one did.
     pub fn frozen(&self) -> Frozen {
         Frozen::new(self.inner.shared.read().clone())
+    }
+
+    /// The managers' clocks, and whether this one's may stamp entries.
+    pub fn clocks(&self) -> ClockStatus {
+        self.inner.clock_status()
     }
 
     pub fn status(&self) -> GroupStatus {

@@ -31,7 +31,6 @@ pub(crate) struct Inner {
     pub(super) peers: Peers,
     pub(super) tls: Option<PeerTls>,
     pub(super) timers: Timers,
-    pub(super) clock: fn() -> u64,
     pub(super) leadership: watch::Sender<Leadership>,
     /// One step of forming at a time, ours or another manager's.
     pub(super) forming: tokio::sync::Mutex<()>,

@@ -233,7 +233,7 @@ impl Inner {
         metrics.membership_config.get_node(&id).cloned()
     }
 
-    fn voters(&self) -> BTreeSet<MemberId> {
+    pub(super) fn voters(&self) -> BTreeSet<MemberId> {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.voter_ids().collect()

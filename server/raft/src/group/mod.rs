@@ -1,6 +1,7 @@
 //! The handle to the group, and what stands behind it.
 
 mod announce;
+mod clock;
 mod form;
 mod handle;
 mod inner;
@@ -13,6 +14,7 @@ mod snapshots;
 mod status;
 mod vigil;
 
+pub use clock::{ClockReading, ClockStatus};
 pub use handle::GroupHandle;
 pub use open::{GroupConfig, SnapshotSettings};
 pub use propose::Proposed;

@@ -13,10 +13,10 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Inner, snapshots, status, status::Leadership, vigil};
+use super::{Inner, clock, snapshots, status, status::Leadership, vigil};
 use crate::{
     error::OpenError,
-    network::{Dialer, Local, NetworkFactory, PeerTls, Peers},
+    network::{Clock, Dialer, Local, NetworkFactory, PeerTls, Peers},
     store::{LogStorage, Shared, StateMachine, WriteBehind},
     timers::Timers,
     types::{ManagerNode, Raft},
@@ -89,7 +89,7 @@ impl Inner {
     pub(super) async fn open(
         config: GroupConfig,
         tls: Option<PeerTls>,
-        clock: fn() -> u64,
+        clock: Clock,
     ) -> Result<Arc<Self>, OpenError> {
         let raft_config = config.timers.config(config.snapshots.keep_entries)?;
         let dialer = Dialer::new(tls.clone());
@@ -114,6 +114,7 @@ impl Inner {
             config.manager,
             identity,
             shared.clone(),
+            clock,
         ));
         let runtime = runtime()?;
         let machine = StateMachine::new(shared.clone(), behind.clone(), files.clone());
@@ -140,7 +141,6 @@ impl Inner {
             behind,
             tls,
             timers: config.timers,
-            clock,
             leadership: watch::Sender::new(Leadership::default()),
             forming: tokio::sync::Mutex::default(),
             fault: watch::Sender::new(None),
@@ -150,6 +150,7 @@ impl Inner {
             lock: Mutex::new(Some(lock)),
         });
         runtime.spawn(status::watch_leadership(Arc::downgrade(&inner)));
+        runtime.spawn(clock::watch(Arc::downgrade(&inner)));
         runtime.spawn(status::watch_health(Arc::downgrade(&inner)));
         runtime.spawn(vigil::keep(Arc::downgrade(&inner)));
         runtime.spawn(snapshots::run(Arc::downgrade(&inner), config.snapshots));

@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
-use krakend_domain::{Applied, Command, LogEntry};
+use krakend_domain::{Applied, ClockVerdict, Command, LogEntry};
 use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
 
-use super::{Inner, inner::RETRY};
+use super::{Inner, clock, inner::RETRY};
 use crate::{
     codec,
     error::ProposeError,
@@ -24,6 +24,8 @@ enum Attempt {
     Done(Result<Proposed, ProposeError>),
     /// Nothing was written; somebody else may lead.
     NotLeader,
+    /// Nothing was written, and this is why; somebody else will lead.
+    Held(ProposeError),
 }
 
 impl Inner {
@@ -32,19 +34,33 @@ impl Inner {
         command: Command,
         deadline: Instant,
     ) -> Result<Proposed, ProposeError> {
+        // A retry finds out what came of the first attempt.
+        let repeatable = matches!(command, Command::Idempotent { .. });
+        let mut leadership = self.leadership.subscribe();
+        let mut failure = ProposeError::NoLeader;
         loop {
             let attempt = if self.is_leader() {
                 self.propose_here(command.clone(), deadline).await
             } else {
-                self.propose_there(&command, deadline).await
+                self.propose_there(&command, deadline, repeatable).await
             };
             match attempt {
-                Attempt::Done(result) => return result,
-                Attempt::NotLeader if Instant::now() + RETRY >= deadline => {
-                    return Err(ProposeError::NoLeader);
+                Attempt::Done(Err(error)) if error.is_indeterminate() && repeatable => {
+                    failure = error;
                 }
-                Attempt::NotLeader => tokio::time::sleep(RETRY).await,
+                // Whatever an earlier attempt may have done is not undone by a later one that did nothing.
+                Attempt::Done(Err(ProposeError::Stopped)) if failure.is_indeterminate() => {
+                    return Err(failure);
+                }
+                Attempt::Done(result) => return result,
+                Attempt::Held(error) if !failure.is_indeterminate() => failure = error,
+                Attempt::Held(_) | Attempt::NotLeader => {}
             }
+            if Instant::now() + RETRY >= deadline {
+                return Err(failure);
+            }
+            // Held until there is a leader: sooner when one is elected.
+            let _ = tokio::time::timeout(RETRY, leadership.changed()).await;
         }
     }
 
@@ -53,6 +69,8 @@ impl Inner {
         let deadline = Instant::now() + Duration::from_millis(request.within_ms);
         match self.propose_here(request.command, deadline).await {
             Attempt::NotLeader => ProposeReply::NotLeader,
+            Attempt::Held(ProposeError::ClockOff { off }) => ProposeReply::ClockOff { off },
+            Attempt::Held(_) => ProposeReply::NotLeader,
             Attempt::Done(Ok(done)) => ProposeReply::Applied {
                 index: done.index,
                 term: done.term,
@@ -66,6 +84,7 @@ impl Inner {
                 ProposeError::Indeterminate { reason } => ProposeReply::Indeterminate { reason },
                 ProposeError::TooLarge { bytes, limit } => ProposeReply::TooLarge { bytes, limit },
                 ProposeError::Stopped => ProposeReply::Stopped,
+                ProposeError::ClockOff { off } => ProposeReply::ClockOff { off },
             },
         }
     }
@@ -73,6 +92,10 @@ impl Inner {
     async fn propose_here(&self, command: Command, deadline: Instant) -> Attempt {
         if !self.is_leader() {
             return Attempt::NotLeader;
+        }
+        if let ClockVerdict::Off { ahead_ms } = self.clock_verdict() {
+            let off = clock::text(ahead_ms);
+            return Attempt::Held(ProposeError::ClockOff { off });
         }
         let payload = match self.stamp(command) {
             Ok(payload) => payload,
@@ -102,7 +125,7 @@ impl Inner {
     /// The leader's clock, and the one encoding that log, wire and apply share.
     fn stamp(&self, command: Command) -> Result<Payload, ProposeError> {
         let entry = LogEntry {
-            time_ms: (self.clock)(),
+            time_ms: self.local.clocks().now_ms(),
             command,
         };
         let payload = codec::payload(&entry).map_err(|error| ProposeError::Indeterminate {
@@ -117,7 +140,13 @@ impl Inner {
         Ok(payload)
     }
 
-    async fn propose_there(&self, command: &Command, deadline: Instant) -> Attempt {
+    /// `repeatable`: gives a leader up as soon as another one leads.
+    async fn propose_there(
+        &self,
+        command: &Command,
+        deadline: Instant,
+        repeatable: bool,
+    ) -> Attempt {
         let Some((leader, member)) = self.other_leader() else {
             return Attempt::NotLeader;
         };
@@ -126,16 +155,19 @@ impl Inner {
             command: command.clone(),
             within_ms: within.as_millis() as u64,
         };
-        let answer = self
-            .peers
-            .ask(
-                &member.node.raft_address,
-                Some((leader, member.store_id)),
-                &request,
-                within,
-                |mut client, request| async move { client.propose(request).await },
-            )
-            .await;
+        let asked = self.peers.ask(
+            &member.node.raft_address,
+            Some((leader, member.store_id)),
+            &request,
+            within,
+            |mut client, request| async move { client.propose(request).await },
+        );
+        let mut leadership = self.leadership.subscribe();
+        let deposed = leadership.wait_for(|now| now.leader.is_some_and(|it| it != leader.0));
+        let answer = tokio::select! {
+            answer = asked => answer,
+            _ = deposed, if repeatable => return indeterminate(format!("manager {leader} no longer leads")),
+        };
         match answer {
             Ok(reply) => replied(reply),
             Err(AskError::NotSent { .. }) => Attempt::NotLeader,
@@ -166,6 +198,7 @@ fn replied(reply: ProposeReply) -> Attempt {
         ProposeReply::NotLeader | ProposeReply::Stopped => return Attempt::NotLeader,
         ProposeReply::Indeterminate { reason } => Err(ProposeError::Indeterminate { reason }),
         ProposeReply::TooLarge { bytes, limit } => Err(ProposeError::TooLarge { bytes, limit }),
+        ProposeReply::ClockOff { off } => return Attempt::Held(ProposeError::ClockOff { off }),
     })
 }
 

@@ -23,9 +23,11 @@ pub struct StateView {
     /// Term of this manager's vote.
     pub term: u64,
     pub leader: Option<Uuid>,
-    /// How old the state may be, in milliseconds: since the leader was last heard. 0 on a leader that has its
-    /// quorum.
+    /// How old the state may be, in milliseconds: since it was known to have everything that a living leader had
+    /// committed; on a leader, since its quorum last answered. A linearizable read gives 0.
     pub staleness_ms: u64,
+    /// Log index of the membership that holds.
+    pub membership_index: u64,
 }
 
 /// What came of asking for a read index.
@@ -51,18 +53,29 @@ impl Inner {
             term: leadership.term,
             leader: leadership.leader,
             staleness_ms,
+            membership_index: current.membership.log_id().map_or(0, |it| it.index),
         }
     }
 
     /// A leader that is cut off does not know that it was deposed, so its state ages as well.
     fn quorum_silence_ms(&self) -> u64 {
         let metrics = self.raft.metrics();
-        let acked = metrics.borrow_watched().last_quorum_acked;
-        let silence = acked.map_or(Duration::ZERO, |at| at.elapsed());
-        if silence <= self.timers.election_max() {
-            0
-        } else {
-            silence.as_millis() as u64
+        let metrics = metrics.borrow_watched();
+        if metrics.membership_config.voter_ids().count() == 1 {
+            return 0;
+        }
+        let acked = metrics.last_quorum_acked;
+        acked.map_or(0, |at| at.elapsed().as_millis() as u64)
+    }
+
+    /// A leader hears of itself, so that it does not look old when it has just handed over.
+    pub(super) fn note_leading(&self) {
+        let silence = Duration::from_millis(self.quorum_silence_ms());
+        let committed = self.status().committed.unwrap_or(0);
+        if self.is_leader()
+            && let Some(at) = Instant::now().checked_sub(silence)
+        {
+            self.local.heard_leader(committed, at);
         }
     }
 

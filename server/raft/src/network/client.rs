@@ -86,11 +86,14 @@ impl PeerConnection {
         F: FnOnce(ManagerPeerClient<Channel>, Envelope) -> Fut,
         Fut: Future<Output = Result<Response<Reply>, Status>>,
     {
+        let asked = self.local.clocks().ask();
         let reply = tokio::time::timeout(within, call(self.client()?, request))
             .await
             .map_err(|_| network_text(format!("manager {}: no answer in {within:?}", self.target)))?
             .map_err(|status| failed(&self.target, &status))?;
-        codec::decode(&reply.get_ref().payload).map_err(|error| network(&error))
+        let reply = reply.get_ref();
+        self.local.answered(asked, self.target, reply);
+        codec::decode(&reply.payload).map_err(|error| network(&error))
     }
 
     async fn send_snapshot(
@@ -159,6 +162,9 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
                 .take_while(|message| futures::future::ready(message.is_ok()))
                 .filter_map(|message| futures::future::ready(message.ok()));
             let target = self.target;
+            // A heartbeat is a stream of one message: its answer shows the other's clock. Later answers of a lasting
+            // stream belong to later messages, so they show nothing.
+            let (local, mut asked) = (self.local.clone(), Some(self.local.clocks().ask()));
             let replies = self
                 .client()?
                 .append_stream(messages)
@@ -166,8 +172,13 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
                 .map_err(|status| failed(&target, &status))?
                 .into_inner();
             let results = replies.map(move |reply| match reply {
-                Ok(reply) => codec::decode::<StreamAppendResult<TypeConfig>>(&reply.payload)
-                    .map_err(|error| network(&error)),
+                Ok(reply) => {
+                    if let Some(asked) = asked.take() {
+                        local.answered(asked, target, &reply);
+                    }
+                    codec::decode::<StreamAppendResult<TypeConfig>>(&reply.payload)
+                        .map_err(|error| network(&error))
+                }
                 Err(status) => Err(failed(&target, &status)),
             });
             Ok(results.boxed())

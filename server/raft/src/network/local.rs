@@ -1,22 +1,22 @@
 use std::{
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use krakend_proto::manager::Handshake;
+use krakend_proto::manager::{Handshake, Reply};
 use krakend_storage::{Identity, IdentityError};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{AddressBook, PROTOCOL};
+use super::{AddressBook, Clock, Clocks, PROTOCOL, clocks::Asked, freshness::Freshness};
 use crate::{
     store::Shared,
     types::{ManagerNode, Member, MemberId},
 };
+
+/// Version of this program.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
 /// Who this manager is, and whom it talks to.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(crate) struct Local {
     /// This run of the process.
     pub(crate) run: Uuid,
     started: Instant,
-    /// When the leader was last heard, in milliseconds since the start plus one. 0: never.
-    heard: AtomicU64,
+    freshness: Freshness,
+    clocks: Clocks,
 }
 
 impl Local {
@@ -40,6 +40,7 @@ impl Local {
         node: ManagerNode,
         identity: Identity,
         shared: Arc<Shared>,
+        clock: Clock,
     ) -> Self {
         Self {
             data_dir,
@@ -49,7 +50,8 @@ impl Local {
             book: AddressBook::default(),
             run: Uuid::new_v4(),
             started: Instant::now(),
-            heard: AtomicU64::new(0),
+            freshness: Freshness::new(),
+            clocks: Clocks::new(clock),
         }
     }
 
@@ -88,15 +90,37 @@ impl Local {
         Ok(())
     }
 
-    pub(crate) fn heard_leader(&self) {
-        let now = self.started.elapsed().as_millis() as u64;
-        self.heard.store(now + 1, Ordering::Relaxed);
+    pub(crate) fn clocks(&self) -> &Clocks {
+        &self.clocks
     }
 
-    /// Milliseconds since the leader was heard, or since the start when it never was.
+    /// Takes out of an answer what it says of whoever gave it.
+    pub(crate) fn answered(&self, asked: Asked, from: MemberId, reply: &Reply) {
+        self.clocks.answered(asked, from, reply.time_ms);
+    }
+
+    /// The leader, alive at `at`, had committed up to `committed`.
+    pub(crate) fn heard_leader(&self, committed: u64, at: Instant) {
+        self.freshness.heard(committed, at, self.applied_index());
+    }
+
+    fn applied_index(&self) -> u64 {
+        let current = self.shared.read();
+        current.last_applied.map_or(0, |it| it.index)
+    }
+
+    /// How long ago the state was known to have everything that was committed, in milliseconds. A manager that has
+    /// heard no leader since its start goes by the stamp of its newest entry.
     pub(crate) fn silence_ms(&self) -> u64 {
-        let now = self.started.elapsed().as_millis() as u64 + 1;
-        now.saturating_sub(self.heard.load(Ordering::Relaxed).max(1))
+        if let Some(since) = self.freshness.since(self.applied_index()) {
+            return since.elapsed().as_millis() as u64;
+        }
+        let stamped_ms = self.shared.read().state.meta().time_ms;
+        let by_clock = match stamped_ms {
+            0 => 0,
+            stamped => self.clocks.now_ms().saturating_sub(stamped),
+        };
+        by_clock.max(self.started.elapsed().as_millis() as u64)
     }
 
     /// What is sent along to prove who speaks. `to` is left out while it is not known.
@@ -110,6 +134,7 @@ impl Local {
             from_store: bytes(identity.store_id),
             to_id: to.map(|(id, _)| bytes(id.0)).unwrap_or_default(),
             to_store: to.map(|(_, store)| bytes(store)).unwrap_or_default(),
+            release: RELEASE.into(),
         }
     }
 

@@ -40,6 +40,10 @@ pub(crate) enum ProposeReply {
         bytes: usize,
         limit: usize,
     },
+    /// Nothing was written: the leader's clock is wrong.
+    ClockOff {
+        off: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

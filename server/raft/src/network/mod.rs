@@ -3,8 +3,10 @@
 mod book;
 mod channel;
 mod client;
+mod clocks;
 mod closing;
 mod factory;
+mod freshness;
 mod local;
 mod message;
 mod peers;
@@ -15,6 +17,7 @@ pub use server::{PeerService, PeerVerify};
 
 pub(crate) use book::AddressBook;
 pub(crate) use channel::Dialer;
+pub(crate) use clocks::{Clock, Clocks};
 pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;

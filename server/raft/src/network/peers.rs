@@ -82,9 +82,14 @@ impl Peers {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let left = until.saturating_duration_since(Instant::now());
+        let asked = self.local.clocks().ask();
         match tokio::time::timeout(left, call(client, request)).await {
             Ok(Ok(reply)) => {
-                codec::decode(&reply.get_ref().payload).map_err(|error| unknown(error.to_string()))
+                let reply = reply.get_ref();
+                if let Some((id, _)) = to {
+                    self.local.answered(asked, id, reply);
+                }
+                codec::decode(&reply.payload).map_err(|error| unknown(error.to_string()))
             }
             Ok(Err(status)) => {
                 let refused = matches!(

@@ -1,4 +1,9 @@
-use std::{fmt, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use krakend_proto::manager::{Envelope, Handshake, Reply, manager_peer_server::ManagerPeer};
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
@@ -84,6 +89,27 @@ impl PeerService {
         payload(envelope)
     }
 
+    /// Notes what the leader said with the oldest request that had no result yet.
+    fn heard(&self, said: &Said) {
+        let oldest = said.lock().ok().and_then(|mut said| said.pop_front());
+        if let Some((committed, at)) = oldest {
+            self.inner.local.heard_leader(committed, at);
+        }
+    }
+
+    fn encode<T: Serialize>(&self, message: &T) -> Result<Reply, Status> {
+        let payload = codec::encode(message).map_err(internal)?;
+        Ok(Reply {
+            payload: payload.into(),
+            time_ms: self.inner.local.clocks().now_ms(),
+            feature_level: krakend_domain::FEATURE_LEVEL,
+        })
+    }
+
+    fn reply<T: Serialize>(&self, message: &T) -> Result<Response<Reply>, Status> {
+        self.encode(message).map(Response::new)
+    }
+
     async fn receive_snapshot(
         &self,
         head: SnapshotHead,
@@ -114,7 +140,7 @@ impl PeerService {
             .raft
             .install_full_snapshot(head.vote, snapshot)
             .await;
-        reply(&installed.map_err(internal)?)
+        self.reply(&installed.map_err(internal)?)
     }
 }
 
@@ -125,6 +151,7 @@ impl ManagerPeer for PeerService {
 
     async fn append(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, rpc): (_, AppendEntriesRequest<TypeConfig>) = self.open(&request)?;
+        let heard = heard(&rpc);
         let answer = self
             .inner
             .raft
@@ -132,9 +159,9 @@ impl ManagerPeer for PeerService {
             .await
             .map_err(internal)?;
         if answer.is_success() {
-            self.inner.local.heard_leader();
+            self.inner.local.heard_leader(heard.0, heard.1);
         }
-        reply(&answer)
+        self.reply(&answer)
     }
 
     async fn append_stream(
@@ -155,12 +182,17 @@ impl ManagerPeer for PeerService {
             if let Err(status) = service.verify(first.handshake.as_ref()) {
                 return drop(sender.send(Err(status)).await);
             }
-            let requests = requests(first, messages);
+            let said = Arc::new(Mutex::new(VecDeque::new()));
+            let requests = requests(first, messages, said.clone());
             let results = service.inner.raft.stream_append(requests);
             tokio::pin!(results);
             while let Some(result) = results.next().await {
-                service.inner.local.heard_leader();
-                let message = result.map_err(internal).and_then(|result| encode(&result));
+                if let Ok(Ok(_)) = &result {
+                    service.heard(&said);
+                }
+                let message = result
+                    .map_err(internal)
+                    .and_then(|result| service.encode(&result));
                 if sender.send(message).await.is_err() {
                     return;
                 }
@@ -171,18 +203,18 @@ impl ManagerPeer for PeerService {
 
     async fn vote(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, rpc): (_, VoteRequest<TypeConfig>) = self.open(&request)?;
-        reply(&self.inner.raft.vote(rpc).await.map_err(internal)?)
+        self.reply(&self.inner.raft.vote(rpc).await.map_err(internal)?)
     }
 
     async fn pre_vote(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, rpc): (_, VoteRequest<TypeConfig>) = self.open(&request)?;
-        reply(&self.inner.raft.pre_vote(rpc).await.map_err(internal)?)
+        self.reply(&self.inner.raft.pre_vote(rpc).await.map_err(internal)?)
     }
 
     async fn transfer_leader(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, rpc): (_, TransferLeaderRequest<TypeConfig>) = self.open(&request)?;
         let answer = self.inner.raft.handle_transfer_leader(rpc).await;
-        reply(&answer.map_err(internal)?)
+        self.reply(&answer.map_err(internal)?)
     }
 
     async fn install_snapshot(
@@ -202,22 +234,22 @@ impl ManagerPeer for PeerService {
 
     async fn propose(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, question): (_, ProposeRequest) = self.open(&request)?;
-        reply(&self.inner.handle_propose(question).await)
+        self.reply(&self.inner.handle_propose(question).await)
     }
 
     async fn read_index(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, question): (_, ReadIndexRequest) = self.open(&request)?;
-        reply(&self.inner.handle_read_index(question).await)
+        self.reply(&self.inner.handle_read_index(question).await)
     }
 
     async fn change(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, change): (_, MembershipChange) = self.open(&request)?;
-        reply(&self.inner.handle_change(change).await)
+        self.reply(&self.inner.handle_change(change).await)
     }
 
     async fn observe(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         self.open::<()>(&request)?;
-        reply(&self.inner.handle_observe())
+        self.reply(&self.inner.handle_observe())
     }
 
     async fn attend(
@@ -226,7 +258,7 @@ impl ManagerPeer for PeerService {
     ) -> Result<Response<Self::AttendStream>, Status> {
         self.open::<()>(&request)?;
         let (sender, receiver) = mpsc::channel(1);
-        let _ = sender.try_send(encode(&Run(self.inner.local.run)));
+        let _ = sender.try_send(self.encode(&Run(self.inner.local.run)));
         // Held until the caller hangs up: what ends it before is the end of this process.
         tokio::spawn(async move { sender.closed().await });
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -234,7 +266,7 @@ impl ManagerPeer for PeerService {
 
     async fn confirm_death(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, question): (_, DeathQuestion) = self.open(&request)?;
-        reply(&self.inner.handle_confirm_death(question).await)
+        self.reply(&self.inner.handle_confirm_death(question).await)
     }
 
     async fn probe(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
@@ -243,50 +275,58 @@ impl ManagerPeer for PeerService {
             let handshake = request.get_ref().handshake.as_ref();
             self.inner.local.note_moved(handshake, here);
         }
-        reply(&self.inner.probe_reply())
+        self.reply(&self.inner.probe_reply())
     }
 
     async fn grant(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let question: GrantRequest = self.open_stranger(&request)?;
-        reply(&self.inner.handle_grant(question).await)
+        self.reply(&self.inner.handle_grant(question).await)
     }
 
     async fn join(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let question: JoinRequest = self.open_stranger(&request)?;
-        reply(&self.inner.handle_join(question).await)
+        self.reply(&self.inner.handle_join(question).await)
     }
+}
+
+/// What the leader had committed with each request that waits for its result, and when the request came.
+type Said = Mutex<VecDeque<(u64, Instant)>>;
+
+/// Requests whose marks are kept; beyond, the oldest are forgotten and the state counts as older than it is.
+const MAX_SAID: usize = 4096;
+
+fn heard(rpc: &AppendEntriesRequest<TypeConfig>) -> (u64, Instant) {
+    let committed = rpc.leader_commit.map_or(0, |it| it.index);
+    (committed, Instant::now())
 }
 
 /// The entries of an append stream. Ends with the first message that cannot be read; the leader begins anew.
 fn requests(
     first: Envelope,
     rest: Streaming<Envelope>,
+    said: Arc<Said>,
 ) -> impl Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 'static {
     tokio_stream::once(Ok(first))
         .chain(rest)
-        .map_while(|message| {
+        .map_while(move |message| {
             let request = message.and_then(|message| payload(&message));
-            request
+            let request = request
                 .inspect_err(|status| {
                     tracing::debug!(reason = status.message(), "an append stream ended");
                 })
-                .ok()
+                .ok()?;
+            if let Ok(mut said) = said.lock() {
+                said.push_back(heard(&request));
+                if said.len() > MAX_SAID {
+                    said.pop_front();
+                }
+            }
+            Some(request)
         })
 }
 
 fn payload<T: DeserializeOwned>(envelope: &Envelope) -> Result<T, Status> {
     codec::decode(&envelope.payload).map_err(|error| Status::invalid_argument(error.to_string()))
-}
-
-fn encode<T: Serialize>(message: &T) -> Result<Reply, Status> {
-    let payload = codec::encode(message).map_err(internal)?;
-    Ok(Reply {
-        payload: payload.into(),
-    })
-}
-
-fn reply<T: Serialize>(message: &T) -> Result<Response<Reply>, Status> {
-    encode(message).map(Response::new)
 }
 
 fn internal(error: impl fmt::Display) -> Status {

@@ -155,7 +155,11 @@ pub fn read_backup(file: &Path) -> Result<BackupContents, OfflineError> {
 /// What operators call the records of a kind.
 fn kind(key: &RecordKey) -> &'static str {
     match key {
-        RecordKey::Meta | RecordKey::Lineage | RecordKey::Backup => "group",
+        RecordKey::Meta
+        | RecordKey::Lineage
+        | RecordKey::Backup
+        | RecordKey::Clock
+        | RecordKey::Changes => "group",
         RecordKey::Manager(_) => "managers",
         RecordKey::Node(_) => "nodes",
         RecordKey::Fleet(_) => "fleets",

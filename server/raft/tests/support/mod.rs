@@ -3,6 +3,10 @@
 
 use std::{
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -32,6 +36,8 @@ pub struct Manager {
     pub snapshots: SnapshotSettings,
     pub fault: SyncFault,
     pub timers: Timers,
+    /// How far its clock is ahead of the right one, in milliseconds.
+    pub ahead_ms: Arc<AtomicI64>,
     running: Option<Running>,
 }
 
@@ -52,6 +58,7 @@ impl Manager {
             snapshots: SnapshotSettings::default(),
             fault: SyncFault::default(),
             timers: Timers::lan(),
+            ahead_ms: Arc::default(),
             running: None,
         }
     }
@@ -71,7 +78,9 @@ impl Manager {
         config.snapshots = self.snapshots;
         config.timers = self.timers;
         config.sync_fault = Some(self.fault.clone());
-        let handle = GroupHandle::open(config, None, clock).await.unwrap();
+        let ahead_ms = self.ahead_ms.clone();
+        let skewed = move || clock().saturating_add_signed(ahead_ms.load(Ordering::Relaxed));
+        let handle = GroupHandle::open(config, None, skewed).await.unwrap();
         let listener = TcpListener::bind(&self.address).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = handle.clone();

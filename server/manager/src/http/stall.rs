@@ -1,0 +1,175 @@
+//! A reader that takes nothing is hung up on: its connection would stay for ever otherwise.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::serve::Listener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    time::Sleep,
+};
+
+/// How long a connection may take nothing of what is sent.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Accepts connections whose writes may not stall.
+pub struct Guarded {
+    listener: TcpListener,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Guarded {
+    /// `dropped` counts the readers that were hung up on.
+    pub fn new(listener: TcpListener, dropped: Arc<AtomicU64>) -> Self {
+        Self { listener, dropped }
+    }
+}
+
+impl Listener for Guarded {
+    type Io = Stall<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        // Without it small answers wait for an acknowledgement; that it fails is no reason to refuse.
+        let _ = stream.set_nodelay(true);
+        (Stall::new(stream, LIMIT, self.dropped.clone()), address)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// Fails a write that has made no progress for a while.
+pub struct Stall<T> {
+    inner: T,
+    limit: Duration,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl<T> Stall<T> {
+    fn new(inner: T, limit: Duration, dropped: Arc<AtomicU64>) -> Self {
+        Self {
+            inner,
+            limit,
+            stalled: None,
+            dropped,
+        }
+    }
+
+    fn watch<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let limit = self.limit;
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        if stalled.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("the reader took nothing for {limit:?}"),
+        )))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Stall<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Stall<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, pieces);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        self.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn a_reader_that_never_reads_is_hung_up_on() {
+        let (ours, _theirs) = tokio::io::duplex(64);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let mut stall = Stall::new(ours, Duration::from_millis(50), dropped.clone());
+        stall.write_all(&[0; 64]).await.expect("it fits");
+        let error = stall.write_all(&[0; 1]).await.expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_that_reads_is_not() {
+        const LIMIT: Duration = Duration::from_secs(2);
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let mut stall = Stall::new(ours, LIMIT, Arc::default());
+        let reading = tokio::spawn(async move {
+            let mut buffer = [0; 64];
+            for _ in 0..12 {
+                // Slower than the limit in all, quicker at each step.
+                tokio::time::sleep(LIMIT / 10).await;
+                theirs.read_exact(&mut buffer).await.expect("written");
+            }
+        });
+        stall
+            .write_all(&[0; 768])
+            .await
+            .expect("it is slow, not gone");
+        reading.await.expect("it has read all");
+    }
+}
