@@ -11,6 +11,7 @@ mod ids;
 mod license;
 mod life_cycle;
 mod lineage;
+mod managers;
 mod node;
 mod outcome;
 mod record;
@@ -30,6 +31,10 @@ pub use license::{
 };
 pub use life_cycle::{GossipView, LifeCycleSettings, Observation, plan_life_cycle};
 pub use lineage::{EpochCause, FormerGroup, NewEpoch};
+pub use managers::{
+    GroupObservation, ManagerChange, ManagerObservation, ManagerSettings, ManagerStep,
+    is_removal_safe, plan_managers,
+};
 pub use node::{AppliedVersion, GatewayKind, NodeRecord, NodeState, Refusal, Seat};
 pub use outcome::{Applied, Outcome, Rejected};
 pub use record::{RecordError, RecordKey};
@@ -39,7 +44,7 @@ pub use statistics::{
     BackendCell, BackendSample, EndpointCell, EndpointSample, NodeWindow, RecentSample, Sample,
     SampleStream, WINDOW_MS, WindowKey,
 };
-pub use token::{JoinTokenRecord, Role, TokenRecord};
+pub use token::{JoinRole, JoinTokenRecord, Role, TokenRecord};
 pub use version::VersionRecord;
 
 /// UTC time in milliseconds since 1970.

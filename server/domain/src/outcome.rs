@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Digest, Event, FleetName, Millis, NodeId, NodeState, RecordKey, SampleStream};
+use crate::{
+    Digest, Event, FleetName, JoinRole, Millis, NodeId, NodeState, RecordKey, SampleStream,
+};
 
 /// What applying one log entry did.
 #[derive(Clone, Debug)]
@@ -94,8 +96,24 @@ pub enum Rejected {
     IdempotencyKeyReused { index: u64 },
     #[error("at most {limit} {what} are kept; remove some first")]
     TooMany { what: String, limit: u64 },
+    #[error("this join token is for a {}, not for a {}: create one with `krakend-cluster-manager {}`", role_word(*.0), role_word(other_role(*.0)), match .0 { JoinRole::Node => "managers add", JoinRole::Manager => "token create-join" })]
+    JoinTokenForOther(JoinRole),
     #[error("group id {0} has been used; a restore or a recovery takes a new one")]
     GroupIdUsed(Uuid),
     #[error("the new epoch must be {least} or higher")]
     EpochTooLow { least: u64 },
+}
+
+fn role_word(role: JoinRole) -> &'static str {
+    match role {
+        JoinRole::Node => "node",
+        JoinRole::Manager => "manager",
+    }
+}
+
+fn other_role(role: JoinRole) -> JoinRole {
+    match role {
+        JoinRole::Node => JoinRole::Manager,
+        JoinRole::Manager => JoinRole::Node,
+    }
 }

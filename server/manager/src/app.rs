@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use krakend_gossip::{Gossip, Key, KeyRing};
+use krakend_proto::join::SERVER_NAME;
 use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, PeerTls, PeerVerify, Timers};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
@@ -12,11 +13,11 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use crate::{
     backups, clock, control,
     epoch::NewestObeyed,
-    http,
+    http, join,
     license::LicenseKey,
     nodes::{self, Sessions},
     settings::Settings,
-    trust::{Authority, CertifiedRole, GroupSecret, LeaseSigner, SERVER_NAME, role_of},
+    trust::{Authority, CertifiedRole, GroupSecret, LeaseSigner, role_of},
 };
 
 /// What every part of a manager shares.
@@ -54,6 +55,7 @@ struct Listeners {
 /// Runs a manager until a signal ends it or something it cannot live without breaks.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings = join::prepare(settings).await?;
     let secret = read_secret(&settings)?;
     let license_key = read_license_key(&settings, &secret)?;
     let listeners = listen(&settings).await?;
@@ -83,6 +85,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.spawn(nodes::serve(app.clone(), listeners.nodes));
     tasks.spawn(http::serve(app.clone(), listeners.http));
     tasks.spawn(control::run(app.clone()));
+    tasks.spawn(control::stay_reachable(app.clone()));
     tasks.spawn(backups::run(app.clone()));
     announce(&app);
     let ended = wait(&app, &mut tasks).await;
@@ -216,7 +219,7 @@ async fn serve_managers(
 ) -> anyhow::Result<()> {
     let verify: PeerVerify = Arc::new(|leaf: &[u8]| match role_of(leaf)? {
         CertifiedRole::Manager(_) => Ok(()),
-        CertifiedRole::Node(id) => Err(format!(
+        CertifiedRole::Node(id, _) => Err(format!(
             "node {id} may not speak to the manager port: only managers may"
         )),
     });

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{duration::parse_duration, log::LogFormat};
+use crate::log::LogFormat;
+
+mod backups;
+
+pub use backups::BackupSettings;
 
 /// Where the settings file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/krakend/cluster-manager.yml";
-/// Backups that may be kept at most.
-const MAX_BACKUPS: usize = 10_000;
 const ENVIRONMENT_PREFIX: &str = "KRAKEND_CM_";
 
 /// Settings as a file, the environment or flags give them; every key may be missing.
@@ -43,6 +45,18 @@ pub struct Partial {
     /// Managers that must be there before the group forms, once [default: 1]
     #[arg(long)]
     pub bootstrap_expect: Option<usize>,
+    /// host:port of the node port (7000) of managers whose group a new manager joins, with a join token
+    #[arg(long, value_delimiter = ',')]
+    pub join: Option<Vec<String>>,
+    /// File with a manager's join token, for `join` [default: /etc/krakend/manager-join-token]
+    #[arg(long)]
+    pub join_token_file: Option<PathBuf>,
+    /// Seconds for which a new manager must be caught up before it has a vote [default: 10]
+    #[arg(long)]
+    pub promote_after_s: Option<u64>,
+    /// Seconds of silence after which a dead manager is removed while three voters remain; 0: never [default: 86400]
+    #[arg(long)]
+    pub dead_manager_after_s: Option<u64>,
     /// File with the group secret [default: DATA_DIR/group-secret]
     #[arg(long)]
     pub secret_file: Option<PathBuf>,
@@ -89,6 +103,9 @@ pub struct Settings {
     pub advertise: String,
     pub peers: Vec<String>,
     pub bootstrap_expect: usize,
+    pub join: Vec<String>,
+    pub join_token_file: PathBuf,
+    pub managers: krakend_domain::ManagerSettings,
     pub secret_file: PathBuf,
     pub license_key_file: Option<PathBuf>,
     pub grace_ms: u64,
@@ -98,15 +115,6 @@ pub struct Settings {
     pub metrics_open: bool,
     pub log_format: LogFormat,
     pub log_level: String,
-}
-
-/// Where the leader writes backups, and how often.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackupSettings {
-    pub dir: PathBuf,
-    pub every_ms: u64,
-    /// So many stay, the newest.
-    pub keep: usize,
 }
 
 /// Settings that cannot hold. The process ends with 78.
@@ -139,6 +147,10 @@ const KEYS: &[&str] = &[
     "advertise",
     "peers",
     "bootstrap_expect",
+    "join",
+    "join_token_file",
+    "promote_after_s",
+    "dead_manager_after_s",
     "secret_file",
     "license_key_file",
     "grace_s",
@@ -198,7 +210,16 @@ fn read_environment(
         };
         let key = key.to_ascii_lowercase();
         // The command line's own variables share the prefix.
-        if ["server", "token", "token_file", "settings", "secret"].contains(&key.as_str()) {
+        if [
+            "server",
+            "token",
+            "token_file",
+            "settings",
+            "secret",
+            "join_token",
+        ]
+        .contains(&key.as_str())
+        {
             continue;
         }
         let wrong = |reason: String| SettingsError::Environment {
@@ -206,11 +227,17 @@ fn read_environment(
             reason,
         };
         let parsed = match key.as_str() {
-            "peers" => value
+            "peers" | "join" => value
                 .split(',')
                 .map(|peer| serde_yaml_ng::Value::String(peer.trim().into()))
                 .collect(),
-            "bootstrap_expect" | "grace_s" | "reap_s" | "lease_s" | "metrics_open"
+            "bootstrap_expect"
+            | "promote_after_s"
+            | "dead_manager_after_s"
+            | "grace_s"
+            | "reap_s"
+            | "lease_s"
+            | "metrics_open"
             | "backup_keep" => {
                 serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
             }
@@ -238,6 +265,10 @@ impl Partial {
             advertise: self.advertise.or(other.advertise),
             peers: self.peers.or(other.peers),
             bootstrap_expect: self.bootstrap_expect.or(other.bootstrap_expect),
+            join: self.join.or(other.join),
+            join_token_file: self.join_token_file.or(other.join_token_file),
+            promote_after_s: self.promote_after_s.or(other.promote_after_s),
+            dead_manager_after_s: self.dead_manager_after_s.or(other.dead_manager_after_s),
             secret_file: self.secret_file.or(other.secret_file),
             license_key_file: self.license_key_file.or(other.license_key_file),
             grace_s: self.grace_s.or(other.grace_s),
@@ -252,42 +283,8 @@ impl Partial {
         }
     }
 
-    fn backups(&self) -> Result<Option<BackupSettings>, SettingsError> {
-        let wrong = |key, value: String, reason: &str| SettingsError::Value {
-            key,
-            value,
-            reason: reason.into(),
-        };
-        let Some(dir) = &self.backup_dir else {
-            let lonely = [
-                ("backup_every", self.backup_every.clone()),
-                ("backup_keep", self.backup_keep.map(|keep| keep.to_string())),
-            ];
-            return match lonely.into_iter().find_map(|(key, it)| Some((key, it?))) {
-                Some((key, value)) => Err(wrong(key, value, "set `backup_dir` as well")),
-                None => Ok(None),
-            };
-        };
-        let every = self.backup_every.as_deref().unwrap_or("1h");
-        let every_s =
-            parse_duration(every).map_err(|reason| wrong("backup_every", every.into(), &reason))?;
-        if every_s == 0 {
-            return Err(wrong("backup_every", every.into(), "use at least 1s"));
-        }
-        let keep = self.backup_keep.unwrap_or(24);
-        if !(1..=MAX_BACKUPS).contains(&keep) {
-            let reason = format!("use 1 to {MAX_BACKUPS}");
-            return Err(wrong("backup_keep", keep.to_string(), &reason));
-        }
-        Ok(Some(BackupSettings {
-            dir: dir.clone(),
-            every_ms: every_s.saturating_mul(1000),
-            keep,
-        }))
-    }
-
     fn resolve(self) -> Result<Settings, SettingsError> {
-        let backups = self.backups()?;
+        let backups = backups::resolve(&self)?;
         let host = gethostname::gethostname().to_string_lossy().into_owned();
         let listen = self.listen.unwrap_or_else(|| "0.0.0.0".into());
         let port = |given: Option<String>, port: u16| given.unwrap_or(format!("{listen}:{port}"));
@@ -310,6 +307,18 @@ impl Partial {
             advertise,
             peers: self.peers.unwrap_or_default(),
             bootstrap_expect: self.bootstrap_expect.unwrap_or(1),
+            join: self.join.unwrap_or_default(),
+            join_token_file: self
+                .join_token_file
+                .unwrap_or_else(|| "/etc/krakend/manager-join-token".into()),
+            managers: krakend_domain::ManagerSettings {
+                promote_after_ms: self.promote_after_s.unwrap_or(10).saturating_mul(1000),
+                dead_after_ms: match self.dead_manager_after_s.unwrap_or(86_400) {
+                    0 => None,
+                    seconds => Some(seconds.saturating_mul(1000)),
+                },
+                ..krakend_domain::ManagerSettings::default()
+            },
             secret_file: self
                 .secret_file
                 .unwrap_or_else(|| data_dir.join("group-secret")),
@@ -346,6 +355,17 @@ impl Settings {
         }
         for peer in &self.peers {
             address("peers", peer.clone())?;
+        }
+        for manager in &self.join {
+            address("join", manager.clone())?;
+        }
+        if !self.join.is_empty() && !self.peers.is_empty() {
+            return Err(SettingsError::Value {
+                key: "join",
+                value: self.join.join(","),
+                reason: "use either `join` (a group that exists) or `peers` (a group to form)"
+                    .into(),
+            });
         }
         Ok(self)
     }
@@ -418,22 +438,6 @@ mod tests {
         .expect_err("refused")
         .to_string();
         assert!(text.contains("exactly that many"), "{text}");
-    }
-
-    #[test]
-    fn backups_need_a_directory_and_a_sensible_time() {
-        let settings = load(Partial::default(), &[], "backup_dir: /b\nbackup_every: 15m");
-        let backups = settings.expect("settings").backups.expect("backups");
-        assert_eq!((backups.every_ms, backups.keep), (900_000, 24));
-        for (text, key) in [
-            ("backup_every: 1h", "backup_dir"),
-            ("backup_dir: /b\nbackup_every: 1", "backup_every"),
-            ("backup_dir: /b\nbackup_every: 0s", "backup_every"),
-            ("backup_dir: /b\nbackup_keep: 0", "backup_keep"),
-        ] {
-            let error = load(Partial::default(), &[], text).expect_err(text);
-            assert!(error.to_string().contains(key), "{error}");
-        }
     }
 
     #[test]

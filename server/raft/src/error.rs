@@ -98,6 +98,14 @@ pub enum ChangeError {
         "manager {0} is a member with another data directory: a wiped manager needs a new id, so remove `identity.json` from its data directory"
     )]
     Wiped(Uuid),
+    #[error(
+        "without manager {id} only {answering} of the {remaining} voters that remain would answer, and the group could not write any more: bring the others back, or remove a dead one first"
+    )]
+    QuorumAtRisk {
+        id: Uuid,
+        answering: usize,
+        remaining: usize,
+    },
     #[error("the change was not confirmed in time, it may still happen: {0}")]
     Indeterminate(String),
     #[error("Raft refused the change: {0}")]

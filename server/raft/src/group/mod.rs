@@ -1,5 +1,6 @@
 //! The handle to the group, and what stands behind it.
 
+mod announce;
 mod form;
 mod handle;
 mod inner;

@@ -1,5 +1,6 @@
 //! Managers among themselves: 7001/tcp.
 
+mod book;
 mod channel;
 mod client;
 mod closing;
@@ -12,13 +13,14 @@ mod server;
 pub use channel::PeerTls;
 pub use server::{PeerService, PeerVerify};
 
+pub(crate) use book::AddressBook;
 pub(crate) use channel::Dialer;
 pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
     ChangeReply, GrantReply, GrantRequest, JoinReply, JoinRequest, MembershipChange, ProbeReply,
-    ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest,
+    ProbeRequest, ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest,
 };
 pub(crate) use peers::{AskError, Peers};
 

@@ -8,7 +8,8 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{
-    GrantRequest, JoinRequest, MembershipChange, ProposeRequest, ReadIndexRequest, SnapshotHead,
+    GrantRequest, JoinRequest, MembershipChange, ProbeRequest, ProposeRequest, ReadIndexRequest,
+    SnapshotHead,
 };
 use crate::{
     codec,
@@ -214,7 +215,11 @@ impl ManagerPeer for PeerService {
     }
 
     async fn probe(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
-        self.open_stranger::<()>(&request)?;
+        let question: ProbeRequest = self.open_stranger(&request)?;
+        if let Some(here) = question.here {
+            let handshake = request.get_ref().handshake.as_ref();
+            self.inner.local.note_moved(handshake, here);
+        }
         reply(&self.inner.probe_reply())
     }
 
