@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -28,6 +28,7 @@ pub struct Ask {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: StatusCode,
+    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -74,6 +75,14 @@ impl Ask {
 
     async fn exchange(&self, server: SocketAddr) -> Result<Answer> {
         let stream = TcpStream::connect(server).await?;
+        self.exchange_on(stream, server).await
+    }
+
+    /// Sends it on a connection that the caller made, and so knows whether anything was sent at all.
+    ///
+    /// # Errors
+    /// No HTTP, or the connection ended.
+    pub async fn exchange_on(&self, stream: TcpStream, server: SocketAddr) -> Result<Answer> {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
@@ -87,6 +96,7 @@ impl Ask {
         let request = request.body(Full::new(self.body.clone().unwrap_or_default()))?;
         let answer = sender.send_request(request).await?;
         let status = answer.status();
+        let headers = answer.headers().clone();
         let body = Limited::new(answer.into_body(), MAX_BODY_BYTES)
             .collect()
             .await;
@@ -94,6 +104,7 @@ impl Ask {
         match body {
             Ok(body) => Ok(Answer {
                 status,
+                headers,
                 body: body.to_bytes(),
             }),
             Err(error) => bail!("the answer's body: {error}"),
