@@ -8,9 +8,13 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use jepsen_like_tests::options::sibling_bin_dir;
 use jepsen_like_tests::robustness::nemesis::Kind;
+use jepsen_like_tests::robustness::planted::{self, Found, Hunt};
 use jepsen_like_tests::robustness::workload::Workload;
 use jepsen_like_tests::robustness::{Ended, RunOptions, run};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// As automake has it: not a failure, and not a pass.
+const SKIPPED: u8 = 77;
 
 /// Treats a group of real managers badly and checks what its clients saw.
 #[derive(Debug, Parser)]
@@ -42,6 +46,9 @@ struct Arguments {
     /// The bug to switch on in a program that was built with the feature planted-bugs
     #[arg(long)]
     planted_bug: Option<String>,
+    /// Hunt one planted bug after the other, and print which check found it after how long
+    #[arg(long, conflicts_with_all = ["planted_bug", "time", "workload", "nemesis"])]
+    planted: bool,
 }
 
 #[tokio::main]
@@ -52,8 +59,14 @@ async fn main() -> Result<ExitCode> {
         .tempdir()?;
     let keep = arguments.dir.is_some();
     let options = options(&arguments, temporary.path())?;
-    if !arguments.json {
+    if !arguments.json && !arguments.planted {
         eprintln!("{}", options.command());
+    }
+    if arguments.planted {
+        return tokio::select! {
+            code = hunt(&options) => code,
+            () = told_to_end() => bail!("ended by a signal"),
+        };
     }
     let ended = tokio::select! {
         ended = run(&options) => ended?,
@@ -63,7 +76,7 @@ async fn main() -> Result<ExitCode> {
     let outcome = match ended {
         Ended::Skipped(reason) => {
             println!("{}", serde_json::json!({"ok": false, "skipped": reason}));
-            return Ok(ExitCode::from(77));
+            return Ok(ExitCode::from(SKIPPED));
         }
         Ended::Done(outcome) => outcome,
     };
@@ -79,6 +92,28 @@ async fn main() -> Result<ExitCode> {
     }
     println!("{}", outcome.json());
     Ok(if outcome.ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn hunt(options: &RunOptions) -> Result<ExitCode> {
+    let table = match planted::hunt(options, &mut |row| eprintln!("\n{row}")).await? {
+        Hunt::Skipped(reason) => {
+            println!("{}", serde_json::json!({"ok": false, "skipped": reason}));
+            return Ok(ExitCode::from(SKIPPED));
+        }
+        Hunt::Done(table) => table,
+    };
+    println!("bug                      found after, by");
+    for found in &table {
+        println!("{}", found.row());
+    }
+    let ok = table.iter().all(Found::ok);
+    let rows: Vec<_> = table.iter().map(Found::json).collect();
+    println!("{}", serde_json::json!({"ok": ok, "planted": rows}));
+    Ok(if ok {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -13,6 +13,7 @@ pub mod history;
 pub mod host;
 pub mod nemesis;
 mod options;
+pub mod planted;
 pub mod report;
 mod run;
 pub mod workload;

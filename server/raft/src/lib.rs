@@ -10,6 +10,8 @@ mod codec;
 mod error;
 mod group;
 mod network;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod store;
 mod timers;
 mod types;

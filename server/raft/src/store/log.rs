@@ -82,6 +82,10 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::has(crate::planted::Bug::VoteNotPersisted) {
+            return Ok(());
+        }
         Ok(self.log.save_vote(codec::vote_to_record(vote)?).await?)
     }
 
