@@ -43,8 +43,14 @@ async fn three_minutes_of_faults_break_no_promise() {
             common::say_skipped(&format!("{what} ({reason})"));
             return;
         }
+        Ended::NotFormed(reason) => panic!("{reason}\nfiles kept in {}", dir.keep().display()),
         Ended::Done(outcome) => outcome,
     };
+    for kind in &outcome.skipped {
+        common::say_skipped(&format!(
+            "faults of the kind {kind:?} are not permitted here"
+        ));
+    }
     println!("{}{}", outcome.lines(), outcome.json());
     assert!(
         outcome.ok(),

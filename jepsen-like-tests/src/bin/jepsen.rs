@@ -78,6 +78,18 @@ async fn main() -> Result<ExitCode> {
             println!("{}", serde_json::json!({"ok": false, "skipped": reason}));
             return Ok(ExitCode::from(SKIPPED));
         }
+        Ended::NotFormed(reason) => {
+            let kept = if keep {
+                options.dir.clone()
+            } else {
+                temporary.keep()
+            };
+            println!(
+                "{}",
+                serde_json::json!({"ok": false, "not_formed": reason, "dir": kept})
+            );
+            return Ok(ExitCode::FAILURE);
+        }
         Ended::Done(outcome) => outcome,
     };
     if !arguments.json {

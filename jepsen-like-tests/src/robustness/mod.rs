@@ -9,6 +9,7 @@
 //! - [`report`]: a line of JSON, and a page with a timeline
 
 pub mod checker;
+mod disk;
 pub mod history;
 pub mod host;
 pub mod nemesis;

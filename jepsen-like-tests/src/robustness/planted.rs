@@ -10,13 +10,14 @@ use super::{Ended, RunOptions, run};
 
 /// The bugs that a manager built with `planted-bugs` can be told to have. The first is none: the same program without a bug
 /// must pass, or what is found means nothing.
-pub const BUGS: [&str; 6] = [
+pub const BUGS: [&str; 7] = [
     "none",
     "read-without-read-index",
     "apply-twice",
     "idempotency-forgotten",
     "precondition-ignored",
     "vote-not-persisted",
+    "ack-before-fsync",
 ];
 
 /// A bug must be found within this time of faults.
@@ -88,6 +89,15 @@ pub async fn hunt(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Hun
     Ok(Hunt::Done(table))
 }
 
+/// What shows a bug, and nothing that only takes time.
+fn nemeses(bug: &str) -> Vec<Kind> {
+    match bug {
+        "vote-not-persisted" => vec![Kind::Kill, Kind::Leader, Kind::RestartAll, Kind::Partition],
+        "ack-before-fsync" => vec![Kind::Power],
+        _ => vec![Kind::Partition, Kind::Kill, Kind::Pause, Kind::Leader],
+    }
+}
+
 async fn one(options: &RunOptions, bug: &'static str, noise: &[&str]) -> Result<Option<Found>> {
     let start = Instant::now();
     let mut seed = options.seed;
@@ -97,16 +107,12 @@ async fn one(options: &RunOptions, bug: &'static str, noise: &[&str]) -> Result<
         options.time = EACH;
         options.dir = options.dir.join(format!("{bug}-{seed}"));
         options.planted = (bug != "none").then(|| bug.to_owned());
-        if bug == "vote-not-persisted" {
-            // A forgotten vote shows after restarts only.
-            options.nemeses = vec![Kind::Kill, Kind::Leader, Kind::RestartAll, Kind::Partition];
-        }
+        options.nemeses = nemeses(bug);
         let mut checks = match run(&options).await {
             Ok(Ended::Done(outcome)) => outcome.failed(),
             Ok(Ended::Skipped(_)) => return Ok(None),
-            // A group that cannot even form or write at first has been found as well, by another name.
-            Err(error) if bug != "none" => {
-                eprintln!("{bug}: {error:#}");
+            Ok(Ended::NotFormed(reason)) => {
+                eprintln!("{bug}: {reason}");
                 vec!["forming"]
             }
             Err(error) => return Err(error),

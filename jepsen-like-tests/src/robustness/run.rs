@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::checker::{self, Finding, Link, Listed, Stream};
 use super::history::{Clock, Recorder};
 use super::host::{Lab, LabError, Machine};
-use super::nemesis::{Hands, Nemesis, plan};
+use super::nemesis::{Hands, Kind, Nemesis, plan};
 use super::report::Outcome;
 use super::workload::{self, Client, Clients, Reader, Server, Workload};
 use super::{RunOptions, report};
@@ -26,6 +26,8 @@ const READERS_WITHIN: Duration = Duration::from_secs(60);
 pub enum Ended {
     /// This machine does not allow it.
     Skipped(String),
+    /// The group never became ready.
+    NotFormed(String),
     Done(Box<Outcome>),
 }
 
@@ -49,7 +51,12 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
         Err(LabError::NotPermitted(reason)) => return Ok(Ended::Skipped(reason)),
         Err(LabError::Broken(error)) => return Err(error.context("make hosts")),
     };
-    let (machines, token) = form(&lab, options).await?;
+    let machines = prepare(&lab, options)?;
+    let formed = form(machines).await;
+    let (machines, token) = match formed {
+        Ok(formed) => formed,
+        Err(error) => return Ok(Ended::NotFormed(format!("{error:#}"))),
+    };
     let clock = Clock::start();
     let recorder = Recorder::new(clock);
     let servers = machines.iter().map(|machine| Server {
@@ -65,8 +72,8 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
     Ok(Ended::Done(Box::new(outcome)))
 }
 
-/// Starts the managers and waits until each is ready; the admin's token.
-async fn form(lab: &Lab, options: &RunOptions) -> Result<(Vec<Machine>, String)> {
+/// Directories, settings and secret of every manager, and its disk where it has one of its own.
+fn prepare(lab: &Lab, options: &RunOptions) -> Result<Vec<Machine>> {
     let dir = &options.dir;
     std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
     if std::fs::read_dir(dir)?.next().is_some() {
@@ -88,8 +95,23 @@ async fn form(lab: &Lab, options: &RunOptions) -> Result<(Vec<Machine>, String)>
         })
         .collect::<Result<Vec<_>>>()?;
     let peers: Vec<_> = machines.iter().map(Machine::manager_address).collect();
-    for machine in &mut machines {
+    for machine in &machines {
         machine.configure(&peers, &secret)?;
+    }
+    for machine in &mut machines {
+        if options.nemeses.contains(&Kind::Power) {
+            if let Err(error) = machine.mount_disk() {
+                eprintln!("no power loss in this run: {error:#}");
+                break;
+            }
+        }
+    }
+    Ok(machines)
+}
+
+/// Starts the managers and waits until each is ready; the admin's token.
+async fn form(mut machines: Vec<Machine>) -> Result<(Vec<Machine>, String)> {
+    for machine in &mut machines {
         machine.start()?;
     }
     for machine in &machines {
@@ -104,6 +126,15 @@ async fn form(lab: &Lab, options: &RunOptions) -> Result<(Vec<Machine>, String)>
     })
     .await?;
     Ok((machines, token.trim().to_owned()))
+}
+
+/// The kinds that this machine allows: power losses need disks of our own.
+async fn possible(options: &RunOptions, hands: &Hands) -> Vec<Kind> {
+    let has_disk = hands.machines.lock().await.iter().all(Machine::has_disk);
+    let kinds = options.nemeses.iter().copied();
+    kinds
+        .filter(|kind| *kind != Kind::Power || has_disk)
+        .collect()
 }
 
 async fn ready(machine: &Machine, limit: Duration) -> Result<()> {
@@ -135,7 +166,8 @@ async fn under_faults(options: &RunOptions, clients: &Clients, hands: &Hands) ->
     let began = clock.now_ns();
     let tasks = workload::start(&options.workloads, clients, options.seed, &clients_stop);
     let time_ms = u64::try_from(options.time.as_millis())?;
-    let steps = plan(options.seed, &options.nemeses, options.managers, time_ms);
+    let nemeses = possible(options, hands).await;
+    let steps = plan(options.seed, &nemeses, options.managers, time_ms);
     let nemesis = Nemesis::new(hands.clone(), clock);
     let progress = options.progress.then(|| {
         tokio::spawn(report::progress(
@@ -163,6 +195,9 @@ async fn under_faults(options: &RunOptions, clients: &Clients, hands: &Hands) ->
     all_stop.cancel();
     supervised.await?;
     let mut findings = vec![recovered, last, crashes(options, hands).await];
+    if nemeses.contains(&Kind::Corrupt) {
+        findings.push(refusals(hands).await);
+    }
     findings.extend(check(options, recorder, &at_end));
     let operations = recorder.operations();
     let outcome = Outcome {
@@ -172,6 +207,13 @@ async fn under_faults(options: &RunOptions, clients: &Clients, hands: &Hands) ->
         longest_unavailable_ms: checker::longest_unavailable_ms(&operations, began, ended),
         ended_by_themselves: hands.ended().await,
         bands: nemesis.bands(),
+        skipped: options
+            .nemeses
+            .iter()
+            .copied()
+            .filter(|kind| !nemeses.contains(kind))
+            .collect(),
+        damaged: hands.damaged().await,
         dir: options.dir.clone(),
     };
     outcome.write(&operations, &at_end.streams)?;
@@ -294,6 +336,27 @@ async fn crashes(options: &RunOptions, hands: &Hands) -> Finding {
     }
     complaints.truncate(5);
     Finding::fail("no-crash", complaints.join("; "), Vec::new())
+}
+
+/// A manager that refuses a damaged file must say which.
+async fn refusals(hands: &Hands) -> Finding {
+    let damaged = hands.damaged().await;
+    let silent: Vec<String> = damaged
+        .iter()
+        .filter(|damaged| damaged.refused.is_some() && !damaged.named)
+        .map(|damaged| {
+            format!(
+                "{} refused to start after {} was {}, and did not name it",
+                damaged.machine, damaged.file, damaged.what
+            )
+        })
+        .collect();
+    let refused = damaged.iter().filter(|damaged| damaged.refused.is_some());
+    if silent.is_empty() {
+        let looked_at = format!("{} refused of {} damaged", refused.count(), damaged.len());
+        return Finding::pass("refusals", looked_at);
+    }
+    Finding::fail("refusals", silent.join("; "), Vec::new())
 }
 
 fn panics(log: &Path) -> Vec<String> {

@@ -18,6 +18,8 @@ pub(crate) enum Bug {
     PreconditionIgnored,
     /// A vote is given without a word on disk.
     VoteNotPersisted,
+    /// An entry counts as written before it is on disk.
+    AckBeforeFsync,
 }
 
 /// Whether this manager has that bug.
@@ -33,6 +35,7 @@ static CHOSEN: LazyLock<Option<Bug>> = LazyLock::new(|| {
         "idempotency-forgotten" => Bug::IdempotencyForgotten,
         "precondition-ignored" => Bug::PreconditionIgnored,
         "vote-not-persisted" => Bug::VoteNotPersisted,
+        "ack-before-fsync" => Bug::AckBeforeFsync,
         _ => {
             tracing::error!("KRAKEND_PLANTED_BUG={name} is no bug that is known here");
             return None;

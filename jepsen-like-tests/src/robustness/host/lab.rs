@@ -39,6 +39,7 @@ impl Lab {
             .with_context(|| format!("open {}", lock.display()))
             .and_then(|file| file.lock().map(|()| file).map_err(Into::into))
             .map_err(LabError::Broken)?;
+        stale::unmount_dead();
         for slot in stale::remove_dead() {
             eprintln!("removed the hosts {PREFIX}{slot}* of an earlier run that died");
         }

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rand::rngs::StdRng;
 
 use super::ip::program as ip_program;
 use super::lab::Lab;
+use super::stale::owner_mark;
 use crate::process::Process;
+use crate::robustness::disk::Disk;
 
 /// Web interface and API.
 pub const HTTP_PORT: u16 = 9897;
@@ -27,8 +30,14 @@ pub struct Machine {
     program: PathBuf,
     /// The bug to switch on in a program that was built with `planted-bugs`.
     planted: Option<String>,
+    /// Before the disk: it must be gone when that is unmounted.
     process: Option<Process>,
     paused: bool,
+    /// Whether a file of it was damaged and has not been made good: it may refuse to run.
+    pub damaged: bool,
+    log_from: u64,
+    /// A disk that can lose power; otherwise the directory is an ordinary one.
+    disk: Option<Disk>,
     /// Starts so far: shared with clients, which must not compare answers of different runs.
     starts: Arc<AtomicU32>,
 }
@@ -67,6 +76,9 @@ impl Machine {
             planted: planted.map(str::to_owned),
             process: None,
             paused: false,
+            damaged: false,
+            log_from: 0,
+            disk: None,
             starts: Arc::default(),
         })
     }
@@ -92,6 +104,32 @@ impl Machine {
         );
         let file = self.settings();
         std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))
+    }
+
+    /// Gives it a disk that can lose power.
+    ///
+    /// # Errors
+    /// This machine does not allow it.
+    pub fn mount_disk(&mut self) -> Result<()> {
+        self.disk = Some(Disk::mount(&self.data_dir(), &owner_mark())?);
+        Ok(())
+    }
+
+    /// Whether it can lose power.
+    pub fn has_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// kill -9, and what was not fsynced is gone.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub async fn lose_power(&mut self, rng: &mut StdRng) -> Result<()> {
+        self.kill().await?;
+        if let Some(disk) = &self.disk {
+            disk.lose_power(rng);
+        }
+        Ok(())
     }
 
     /// Starts the manager, unless it runs.
@@ -182,6 +220,18 @@ impl Machine {
         let status = self.process.as_mut()?.ended()?;
         self.process = None;
         Some(status.to_string())
+    }
+
+    /// From here on the log is looked at.
+    pub fn log_mark(&mut self) {
+        self.log_from = std::fs::metadata(self.log()).map_or(0, |facts| facts.len());
+    }
+
+    /// What it has said since the mark.
+    pub fn log_since_mark(&self) -> String {
+        let log = std::fs::read(self.log()).unwrap_or_default();
+        let from = usize::try_from(self.log_from).unwrap_or(usize::MAX);
+        String::from_utf8_lossy(log.get(from..).unwrap_or_default()).into_owned()
     }
 
     /// Counts its starts.

@@ -35,6 +35,22 @@ fn is_alive(mark: &str) -> bool {
     u32::try_from(pid).is_ok_and(|pid| start_time(pid) == Some(started))
 }
 
+/// Removes disks that dead owners left mounted.
+pub fn unmount_dead() {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    for line in mounts.lines() {
+        let mut words = line.split(' ');
+        if let (Some(mark), Some(at)) = (words.next(), words.next())
+            && mark.starts_with(ALIAS)
+            && !is_alive(mark)
+        {
+            let _ = std::process::Command::new("umount")
+                .args(["-l", at])
+                .status();
+        }
+    }
+}
+
 /// Removes every lab whose owner is dead; returns their slots.
 pub fn remove_dead() -> Vec<u8> {
     let mut removed = Vec::new();
@@ -71,7 +87,21 @@ pub fn remove(slot: u8) {
         }
         let _ = ip(&format!("netns del {name}"));
     }
+    // A namespace takes its end of a cable along when the kernel gets around to it; the next start will not wait.
+    for cable in interfaces(&format!("{PREFIX}{slot}v")) {
+        let _ = ip(&format!("link del {cable}"));
+    }
     let _ = ip(&format!("link del {PREFIX}{slot}b"));
+}
+
+fn interfaces(prefix: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/sys/class/net") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with(prefix))
+        .collect()
 }
 
 #[cfg(test)]

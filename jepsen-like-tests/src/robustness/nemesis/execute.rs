@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::hands::Hands;
 use super::plan::{Fault, Lane, Step};
 use crate::robustness::history::Clock;
+use crate::robustness::workload::rng;
 
 /// A fault as it happened, for the report.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -100,6 +101,26 @@ impl Nemesis {
                 self.hands.kill(&numbers).await?;
                 wait().await;
                 self.hands.start(&numbers).await?;
+                self.end(band);
+            }
+            Fault::Power { victims } => {
+                let numbers = self.hands.resolve(victims).await;
+                let band = self.begin(step.lane, "Power", &numbers);
+                // What the platter got by chance follows from the plan alone.
+                let mut rng = rng(step.at_ms, step.lasts_ms as usize);
+                self.hands.lose_power(&numbers, &mut rng).await?;
+                wait().await;
+                self.hands.start(&numbers).await?;
+                self.end(band);
+            }
+            Fault::Corrupt { victim } => {
+                let victim = self.hands.resolve(std::slice::from_ref(victim)).await;
+                let victim = victim.first().copied().unwrap_or(0);
+                let band = self.begin(step.lane, "Corrupt", &[victim]);
+                let mut rng = rng(step.at_ms, step.lasts_ms as usize);
+                let damage = self.hands.damage(victim, &mut rng).await?;
+                wait().await;
+                self.hands.repair(victim, damage.as_ref()).await?;
                 self.end(band);
             }
             Fault::Pause { victims } => {

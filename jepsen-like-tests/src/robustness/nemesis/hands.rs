@@ -3,11 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Pick;
+use super::repair::Damaged;
 use crate::http::Ask;
 use crate::robustness::history::Clock;
 use crate::robustness::host::{Cut, EndedByItself, Machine, Network};
@@ -24,6 +26,7 @@ pub struct Hands {
     pub network: Network,
     clients: Clients,
     ended: Arc<Mutex<Vec<EndedByItself>>>,
+    pub(super) damaged: Arc<Mutex<Vec<Damaged>>>,
 }
 
 impl Hands {
@@ -34,6 +37,7 @@ impl Hands {
             network,
             clients,
             ended: Arc::default(),
+            damaged: Arc::default(),
         }
     }
 
@@ -96,6 +100,19 @@ impl Hands {
         Ok(())
     }
 
+    /// Power loss of all of them at the same moment, as near as can be: first nobody runs, then what was not fsynced is gone.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub async fn lose_power(&self, numbers: &[usize], rng: &mut StdRng) -> Result<()> {
+        self.kill(numbers).await?;
+        let mut machines = self.machines.lock().await;
+        for number in numbers {
+            machines[*number].lose_power(rng).await?;
+        }
+        Ok(())
+    }
+
     /// Starts those that do not run.
     ///
     /// # Errors
@@ -137,6 +154,10 @@ impl Hands {
             let mut machines = self.machines.lock().await;
             let mut found = Vec::new();
             for (number, machine) in machines.iter_mut().enumerate() {
+                if machine.damaged {
+                    // Refusing is right then; whoever damaged it looks at the end of it.
+                    continue;
+                }
                 if let Some(how) = machine.take_end() {
                     found.push(number);
                     self.ended.lock().await.push(EndedByItself {

@@ -3,11 +3,13 @@
 mod execute;
 mod hands;
 mod plan;
+mod repair;
 mod shape;
 
 pub use execute::{Band, Nemesis};
 pub use hands::Hands;
 pub use plan::{Fault, Lane, Pick, Step, plan};
+pub use repair::Damaged;
 pub use shape::Shape;
 
 /// Kinds of faults that can be asked for.
@@ -24,4 +26,8 @@ pub enum Kind {
     Leader,
     /// kill -9 of all at the same moment.
     RestartAll,
+    /// Flipped bits or a cut file on one manager, which must refuse to start and name the file, or heal; and never serve bad data.
+    Corrupt,
+    /// Power loss of some or all: what was not fsynced is gone. The managers then live on disks in this program's memory.
+    Power,
 }

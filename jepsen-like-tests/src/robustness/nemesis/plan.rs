@@ -27,6 +27,14 @@ pub enum Fault {
     Pause {
         victims: Vec<Pick>,
     },
+    /// kill -9 with loss of what was not fsynced; started again at the end of the step.
+    Power {
+        victims: Vec<Pick>,
+    },
+    /// One file of a stopped manager is damaged; made good again at the end of the step if the manager refused it.
+    Corrupt {
+        victim: Pick,
+    },
 }
 
 /// Faults of one lane follow each other; those of different lanes overlap.
@@ -53,7 +61,14 @@ pub fn plan(seed: u64, kinds: &[Kind], managers: usize, time_ms: u64) -> Vec<Ste
     let network: Vec<Kind> = of(kinds, &[Kind::Partition, Kind::Leader]);
     let process: Vec<Kind> = of(
         kinds,
-        &[Kind::Kill, Kind::Pause, Kind::Leader, Kind::RestartAll],
+        &[
+            Kind::Kill,
+            Kind::Pause,
+            Kind::Leader,
+            Kind::RestartAll,
+            Kind::Corrupt,
+            Kind::Power,
+        ],
     );
     let mut steps = lane(
         Lane::Network,
@@ -122,6 +137,12 @@ fn fault(lane: Lane, kind: Kind, managers: usize, rng: &mut StdRng) -> Fault {
         (Lane::Process, Kind::RestartAll) => Fault::Kill {
             victims: everybody(managers),
         },
+        (Lane::Process, Kind::Corrupt) => Fault::Corrupt {
+            victim: pick(false),
+        },
+        (Lane::Process, Kind::Power) if rng.random_bool(0.6) => Fault::Power {
+            victims: everybody(managers),
+        },
         (Lane::Process, kind) => {
             let mut victims = everybody(managers);
             let count = if rng.random_bool(0.8) {
@@ -132,10 +153,10 @@ fn fault(lane: Lane, kind: Kind, managers: usize, rng: &mut StdRng) -> Fault {
             while victims.len() > count {
                 victims.remove(rng.random_range(0..victims.len()));
             }
-            if kind == Kind::Pause {
-                Fault::Pause { victims }
-            } else {
-                Fault::Kill { victims }
+            match kind {
+                Kind::Pause => Fault::Pause { victims },
+                Kind::Power => Fault::Power { victims },
+                _ => Fault::Kill { victims },
             }
         }
     }
@@ -154,6 +175,8 @@ fn everybody(managers: usize) -> Vec<Pick> {
 fn lasts(fault: &Fault, kind: Kind, rng: &mut StdRng) -> u64 {
     match fault {
         Fault::Partition { .. } => rng.random_range(2_000..15_000),
+        Fault::Power { .. } => rng.random_range(0..3_000),
+        Fault::Corrupt { .. } => rng.random_range(3_000..8_000),
         Fault::Kill { .. } if kind == Kind::RestartAll || rng.random_bool(0.5) => 0,
         Fault::Kill { .. } => rng.random_range(500..10_000),
         Fault::Pause { .. } if rng.random_bool(0.1) => rng.random_range(20_000..60_000),
@@ -165,12 +188,14 @@ fn lasts(fault: &Fault, kind: Kind, rng: &mut StdRng) -> u64 {
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 5] = [
+    const ALL: [Kind; 7] = [
         Kind::Partition,
         Kind::Kill,
         Kind::Pause,
         Kind::Leader,
         Kind::RestartAll,
+        Kind::Power,
+        Kind::Corrupt,
     ];
 
     #[test]

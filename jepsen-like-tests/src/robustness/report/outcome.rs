@@ -7,7 +7,7 @@ use super::page;
 use crate::robustness::checker::{Finding, Stream};
 use crate::robustness::history::{Operation, write_lines};
 use crate::robustness::host::EndedByItself;
-use crate::robustness::nemesis::Band;
+use crate::robustness::nemesis::{Band, Damaged, Kind};
 
 /// How a run went.
 #[derive(Clone, Debug)]
@@ -20,6 +20,9 @@ pub struct Outcome {
     pub longest_unavailable_ms: u64,
     pub ended_by_themselves: Vec<EndedByItself>,
     pub bands: Vec<Band>,
+    /// Faults that were asked for and that this machine does not allow.
+    pub skipped: Vec<Kind>,
+    pub damaged: Vec<Damaged>,
     pub dir: PathBuf,
 }
 
@@ -49,6 +52,7 @@ impl Outcome {
             "faults": self.bands.len(),
             "longest_unavailable_ms": self.longest_unavailable_ms,
             "failed_checks": self.failed(),
+            "skipped": self.skipped,
             "ended_by_themselves": self.ended_by_themselves.len(),
         })
     }
@@ -69,6 +73,7 @@ impl Outcome {
     pub fn write(&self, operations: &[Operation], streams: &[Stream]) -> Result<()> {
         write_lines(&self.dir.join("history.jsonl"), operations)?;
         write_lines(&self.dir.join("faults.jsonl"), &self.bands)?;
+        write_lines(&self.dir.join("damaged.jsonl"), &self.damaged)?;
         write_lines(&self.dir.join("events.jsonl"), streams)?;
         if self.ok() {
             return Ok(());

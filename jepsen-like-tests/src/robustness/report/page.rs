@@ -220,6 +220,8 @@ mod tests {
             longest_unavailable_ms: 0,
             ended_by_themselves: Vec::new(),
             bands: Vec::new(),
+            skipped: Vec::new(),
+            damaged: Vec::new(),
             dir: "unused".into(),
         };
         let page = render(&outcome, &operations);
