@@ -99,11 +99,11 @@ fn prepare(lab: &Lab, options: &RunOptions) -> Result<Vec<Machine>> {
         machine.configure(&peers, &secret)?;
     }
     for machine in &mut machines {
-        if options.nemeses.contains(&Kind::Power) {
-            if let Err(error) = machine.mount_disk() {
-                eprintln!("no power loss in this run: {error:#}");
-                break;
-            }
+        if options.nemeses.contains(&Kind::Power)
+            && let Err(error) = machine.mount_disk()
+        {
+            eprintln!("no power loss in this run: {error:#}");
+            break;
         }
     }
     Ok(machines)

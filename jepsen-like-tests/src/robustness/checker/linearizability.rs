@@ -173,7 +173,8 @@ impl<'a, M: Model> Search<'a, M> {
         let mut steps = 0_u64;
         while self.closed_left > 0 {
             steps += 1;
-            if steps > budget.steps || (steps % 4096 == 0 && start.elapsed() > budget.time) {
+            if steps > budget.steps || (steps.is_multiple_of(4096) && start.elapsed() > budget.time)
+            {
                 return Verdict::Unknown {
                     reason: format!(
                         "gave up after {steps} steps and {} s: {} of {} operations placed",

@@ -45,6 +45,7 @@ fn number(error: DiskError) -> Errno {
         DiskError::IsADirectory => Errno::EISDIR,
         DiskError::NotEmpty => Errno::ENOTEMPTY,
         DiskError::Full => Errno::ENOSPC,
+        DiskError::NoPower => Errno::EIO,
     }
 }
 
@@ -248,8 +249,8 @@ impl Filesystem for Adapter {
                 // Beside the others: a slow fsync does not keep the disk from answering.
                 std::thread::spawn(move || {
                     std::thread::sleep(SYNC_TAKES);
-                    lock(&image).finish_sync(&sync);
-                    reply.ok();
+                    let done = lock(&image).finish_sync(&sync);
+                    empty(done, reply);
                 });
             }
             Ok(None) => reply.ok(),

@@ -18,6 +18,7 @@ pub enum DiskError {
     IsADirectory,
     NotEmpty,
     Full,
+    NoPower,
 }
 
 type Entries = BTreeMap<OsString, u64>;
@@ -75,6 +76,7 @@ pub struct Image {
     nodes: HashMap<u64, Node>,
     next: u64,
     epoch: u64,
+    powered: bool,
     bytes: usize,
 }
 
@@ -94,6 +96,7 @@ impl Default for Image {
             nodes: HashMap::from([(ROOT, root)]),
             next: ROOT + 1,
             epoch: 0,
+            powered: true,
             bytes: 0,
         }
     }
@@ -313,12 +316,12 @@ impl Image {
     }
 
     /// The platter has it, unless the power went in between.
-    pub fn finish_sync(&mut self, sync: &Sync) {
-        if sync.epoch != self.epoch {
-            return;
+    pub fn finish_sync(&mut self, sync: &Sync) -> Result<(), DiskError> {
+        if sync.epoch != self.epoch || !self.powered {
+            return Err(DiskError::NoPower);
         }
         let Some(node) = self.nodes.get_mut(&sync.number) else {
-            return;
+            return Ok(());
         };
         if let Body::File { durable, .. } = &mut node.body {
             durable.resize(sync.length, 0);
@@ -326,6 +329,7 @@ impl Image {
             durable[sync.from..to].copy_from_slice(&sync.bytes);
         }
         self.anchor(sync.number);
+        Ok(())
     }
 
     /// Makes the name of something new last, and those above it.
@@ -351,6 +355,9 @@ impl Image {
 
     /// fsync of a directory: its names last.
     pub fn sync_directory(&mut self, directory: u64) -> Result<(), DiskError> {
+        if !self.powered {
+            return Err(DiskError::NoPower);
+        }
         let names: Vec<u64> = self.entries(directory)?.values().copied().collect();
         if let Some(Body::Directory { now, durable }) =
             self.nodes.get_mut(&directory).map(|node| &mut node.body)
@@ -366,9 +373,15 @@ impl Image {
         Ok(())
     }
 
-    /// Everything that was not fsynced is gone. Of what was appended since, a beginning may have reached the platter by chance.
+    /// From now on no fsync succeeds. Programs that still run must not be able to acknowledge what is about to be lost.
+    pub fn cut_power(&mut self) {
+        self.powered = false;
+    }
+
+    /// Everything that was not fsynced is gone, and the power is back. Of what was appended since, a beginning may have reached the platter by chance.
     pub fn lose_power(&mut self, rng: &mut impl Rng) {
         self.epoch += 1;
+        self.powered = true;
         // In order, so that the same chance meets the same file.
         let mut numbers: Vec<u64> = self.nodes.keys().copied().collect();
         numbers.sort_unstable();

@@ -44,7 +44,13 @@ impl Disk {
         })
     }
 
-    /// What was not fsynced is gone. No program may have files open.
+    /// From now on no fsync succeeds.
+    pub fn cut_power(&self) {
+        let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
+        image.cut_power();
+    }
+
+    /// What was not fsynced is gone, and the power is back. No program may have files open.
     pub fn lose_power(&self, rng: &mut impl Rng) {
         let mut image = self.image.lock().unwrap_or_else(PoisonError::into_inner);
         image.lose_power(rng);

@@ -20,7 +20,7 @@ fn file(image: &mut Image, directory: u64, text: &str, content: &[u8]) -> u64 {
 
 fn sync(image: &mut Image, number: u64) {
     let sync = image.begin_sync(number).expect("there").expect("a file");
-    image.finish_sync(&sync);
+    image.finish_sync(&sync).expect("powered");
 }
 
 /// Power losses of many seeds: what must be gone or there has to be so in all of them.
@@ -58,8 +58,24 @@ fn an_fsync_that_the_power_loss_overtakes_does_not_count() {
     let number = file(&mut image, ROOT, "a", b"hello");
     let sync = image.begin_sync(number).expect("there").expect("a file");
     lose(&mut image);
-    image.finish_sync(&sync);
+    assert_eq!(image.finish_sync(&sync), Err(DiskError::NoPower));
     assert_eq!(content(&image, "a"), None);
+}
+
+#[test]
+fn without_power_no_fsync_succeeds_until_it_is_back() {
+    let mut image = Image::default();
+    let number = file(&mut image, ROOT, "a", b"hello");
+    let begun = image.begin_sync(number).expect("there").expect("a file");
+    image.cut_power();
+    assert_eq!(image.finish_sync(&begun), Err(DiskError::NoPower));
+    assert_eq!(image.sync_directory(ROOT), Err(DiskError::NoPower));
+    lose(&mut image);
+    assert_eq!(content(&image, "a"), None);
+    let number = file(&mut image, ROOT, "a", b"hello");
+    sync(&mut image, number);
+    lose(&mut image);
+    assert!(content(&image, "a").is_some());
 }
 
 #[test]
@@ -68,7 +84,7 @@ fn what_is_written_while_an_fsync_is_on_its_way_is_not_covered() {
     let number = file(&mut image, ROOT, "a", b"hello");
     let sync = image.begin_sync(number).expect("there").expect("a file");
     image.write(number, 0, b"j").expect("written");
-    image.finish_sync(&sync);
+    image.finish_sync(&sync).expect("powered");
     lose(&mut image);
     assert_eq!(content(&image, "a").as_deref(), Some(&b"hello"[..]));
 }

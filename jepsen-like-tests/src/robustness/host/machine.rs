@@ -120,6 +120,13 @@ impl Machine {
         self.disk.is_some()
     }
 
+    /// The first moment of a power loss: from now on nothing reaches the disk.
+    pub fn cut_power(&self) {
+        if let Some(disk) = &self.disk {
+            disk.cut_power();
+        }
+    }
+
     /// kill -9, and what was not fsynced is gone.
     ///
     /// # Errors

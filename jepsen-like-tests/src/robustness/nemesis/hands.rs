@@ -100,13 +100,15 @@ impl Hands {
         Ok(())
     }
 
-    /// Power loss of all of them at the same moment, as near as can be: first nobody runs, then what was not fsynced is gone.
+    /// Power loss of all of them at the same moment: first nothing reaches a disk any more, then nobody runs.
     ///
     /// # Errors
     /// The system refuses.
     pub async fn lose_power(&self, numbers: &[usize], rng: &mut StdRng) -> Result<()> {
-        self.kill(numbers).await?;
         let mut machines = self.machines.lock().await;
+        for number in numbers {
+            machines[*number].cut_power();
+        }
         for number in numbers {
             machines[*number].lose_power(rng).await?;
         }

@@ -100,16 +100,22 @@ fn a_lost_write_and_a_fork_are_found_in_the_chain() {
 #[test]
 fn a_refused_write_that_happened_is_found_in_the_chain() {
     let list = vec![link(1, 7)];
-    assert!(!chain(&[list.clone()], &[write(0, 7, Outcome::Conflict)]).ok);
     assert!(
         !chain(
-            &[list.clone()],
+            std::slice::from_ref(&list),
+            &[write(0, 7, Outcome::Conflict)]
+        )
+        .ok
+    );
+    assert!(
+        !chain(
+            std::slice::from_ref(&list),
             &[write(0, 7, Outcome::Failed("503".into()))]
         )
         .ok
     );
     let open = Outcome::Indeterminate("lost".into());
-    assert!(chain(&[list.clone()], &[write(0, 7, open.clone())]).ok);
+    assert!(chain(std::slice::from_ref(&list), &[write(0, 7, open.clone())]).ok);
     assert!(chain(&[Vec::new()], &[write(0, 7, open)]).ok);
     assert!(!chain(&[list], &[]).ok);
 }
