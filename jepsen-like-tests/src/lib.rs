@@ -4,6 +4,7 @@
 //! - [`backend`], [`traffic`], [`ledger`]: a sample backend, steady traffic, and the account of every request
 //! - [`steps`]: the scenario, one file a step; [`scenario`] runs them in order, [`report`] says how it went
 //! - [`browser`]: a real browser on the dashboard
+//! - [`robustness`]: managers on hosts of their own under faults from a seed, and checkers of what clients saw
 //!
 //! Nothing here knows how the programs work inside: only their files, flags, HTTP, and log lines.
 
@@ -20,6 +21,7 @@ pub mod options;
 pub mod ports;
 pub mod process;
 pub mod report;
+pub mod robustness;
 pub mod scenario;
 pub mod stage;
 pub mod statistics;

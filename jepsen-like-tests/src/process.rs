@@ -29,6 +29,20 @@ impl Process {
     /// # Errors
     /// The log cannot be opened, or the program cannot be started.
     pub fn start(name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+        Self::start_with(name, program, arguments, &[], log)
+    }
+
+    /// The same with environment variables.
+    ///
+    /// # Errors
+    /// The log cannot be opened, or the program cannot be started.
+    pub fn start_with(
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        log: &Path,
+    ) -> Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(log);
         let file = file.with_context(|| format!("open the log {}", log.display()))?;
         let mut command = Command::new(program);
@@ -45,6 +59,7 @@ impl Process {
                 command.env_remove(key);
             }
         }
+        command.envs(environment.iter().copied());
         let child = command.spawn();
         let child = child.with_context(|| {
             format!(

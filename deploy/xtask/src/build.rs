@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use crate::web::WebArgs;
 use crate::{run, web};
 
-const PACKAGES: [&str; 3] = [
+/// What is built together, always: another choice would build dependencies again with other features.
+pub const PACKAGES: [&str; 3] = [
     "krakend-cluster-manager",
     "krakend-node",
     "jepsen-like-tests",

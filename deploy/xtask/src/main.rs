@@ -2,6 +2,7 @@
 
 mod build;
 mod demo;
+mod jepsen;
 mod krakend;
 mod run;
 mod setup;
@@ -31,6 +32,8 @@ enum Task {
     Web(web::WebArgs),
     /// Build everything, start managers, nodes and traffic, and say what to try; with --once go through the scenario
     Demo(demo::DemoArgs),
+    /// Build everything and treat a group of real managers badly: partitions, kills, pauses; exit 0 or 1
+    Jepsen(jepsen::JepsenArgs),
     /// Run every test, the formatter's and the linter's included
     Test,
     /// Format all code
@@ -45,6 +48,7 @@ fn main() -> Result<()> {
         Task::Build => build::run(),
         Task::Web(args) => web::run(&args),
         Task::Demo(args) => demo::run(&args),
+        Task::Jepsen(args) => jepsen::run(&args),
         Task::Test => test::run(),
         Task::Fmt => run::cargo(&["fmt", "--all"]),
         Task::Lint => test::lint(),

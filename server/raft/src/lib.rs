@@ -11,6 +11,8 @@ mod error;
 mod group;
 mod network;
 mod offline;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod store;
 mod timers;
 mod types;

@@ -80,6 +80,10 @@ impl Inner {
     }
 
     pub(super) async fn linearizable(&self, deadline: Instant) -> Result<StateView, ReadError> {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::has(crate::planted::Bug::ReadWithoutReadIndex) {
+            return Ok(self.stale());
+        }
         let begun = Instant::now();
         let mut failure = None;
         let index = loop {

@@ -82,6 +82,10 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::has(crate::planted::Bug::VoteNotPersisted) {
+            return Ok(());
+        }
         Ok(self.log.save_vote(codec::vote_to_record(vote)?).await?)
     }
 
@@ -109,6 +113,12 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
             .into_iter()
             .map(|entry| codec::entry_to_record(&entry))
             .collect();
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::has(crate::planted::Bug::AckBeforeFsync) {
+            self.log.append(records?, drop).await?;
+            callback.io_completed(Ok(()));
+            return Ok(());
+        }
         let done = move |result| callback.io_completed(result);
         Ok(self.log.append(records?, done).await?)
     }

@@ -50,6 +50,12 @@ impl StateMachine {
         let Some(command) = command else {
             return Ok(Answer::None);
         };
+        #[cfg(feature = "planted-bugs")]
+        let command = crate::planted::understood(&current.state, command);
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::has(crate::planted::Bug::ApplyTwice) {
+            current.state.apply(index, &command);
+        }
         let outcome = current.state.apply(index, &command);
         current.unwritten.keys.extend(outcome.changed);
         drop(current);

@@ -1,0 +1,7 @@
+//! What clients asked, what came of it, and when: the only thing that the checkers look at.
+
+mod operation;
+mod recorder;
+
+pub use operation::{Action, Event, Operation, Outcome, Seen, Version};
+pub use recorder::{Clock, Recorder, write_lines};

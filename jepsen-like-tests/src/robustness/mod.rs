@@ -1,0 +1,23 @@
+//! A fault tester: real managers on hosts of their own, clients that note everything, faults from a seed, and checkers
+//! that know nothing but the notes.
+//!
+//! - [`host`]: network namespaces on a bridge, and the programs in them
+//! - [`workload`]: what clients do
+//! - [`history`]: what came of it, and when
+//! - [`nemesis`]: what is done to the managers
+//! - [`checker`]: what must hold
+//! - [`report`]: a line of JSON, and a page with a timeline
+
+pub mod checker;
+mod disk;
+pub mod history;
+pub mod host;
+pub mod nemesis;
+mod options;
+pub mod planted;
+pub mod report;
+mod run;
+pub mod workload;
+
+pub use options::RunOptions;
+pub use run::{Ended, run};

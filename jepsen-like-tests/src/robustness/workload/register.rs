@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Client, PATIENCE, Reply};
+use crate::http::Ask;
+use crate::robustness::history::{Action, Outcome, Seen, Version};
+
+const VERSIONS: &str = "/v1/fleets/default/versions";
+
+/// Reads, reads stale, and publishes on top of what it read last, on managers at random.
+pub async fn run(client: Client, mut rng: StdRng, stop: CancellationToken) {
+    let mut known: Option<Version> = None;
+    while !stop.is_cancelled() {
+        let manager = rng.random_range(0..client.shared.servers.len());
+        match rng.random_range(0..100) {
+            0..45 => {
+                if let Some(newest) = read(&client, manager, false).await {
+                    known = newest;
+                }
+            }
+            45..60 => {
+                // What it shows may be old, so it makes no good parent: a conflict is worth something too, now and then.
+                let seen = read(&client, manager, true).await;
+                if let (Some(newest), true) = (seen, rng.random_bool(0.2)) {
+                    known = newest;
+                }
+            }
+            _ => {
+                if let Some(newest) = publish(&client, manager, known.as_ref()).await {
+                    known = Some(newest);
+                }
+            }
+        }
+        let pause = Duration::from_millis(rng.random_range(5..80));
+        let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+    }
+}
+
+/// One read; the newest version when it was answered.
+pub async fn read(client: &Client, manager: usize, stale: bool) -> Option<Option<Version>> {
+    let shared = &client.shared;
+    let (action, consistency) = if stale {
+        (Action::StaleRead, "stale")
+    } else {
+        (Action::Read, "linearizable")
+    };
+    let before = shared.starts(manager);
+    let id = shared.recorder.invoke(client.id, manager, action);
+    let ask = Ask::get(format!("{VERSIONS}?limit=1&consistency={consistency}"));
+    let reply = shared.send(manager, ask, PATIENCE).await;
+    let run = Some(before).filter(|before| *before == shared.starts(manager));
+    let outcome = match newest(&reply) {
+        Some((version, index)) => Outcome::Ok(Seen::Newest {
+            version,
+            index,
+            run,
+        }),
+        None => reply.outcome(),
+    };
+    shared.recorder.complete(id, manager, outcome.clone());
+    match outcome {
+        Outcome::Ok(Seen::Newest { version, .. }) => Some(version),
+        _ => None,
+    }
+}
+
+fn newest(reply: &Reply) -> Option<(Option<Version>, u64)> {
+    let body = reply.json()?;
+    let index = reply.header("x-cluster-index")?.parse().ok()?;
+    let Some(first) = body["versions"].as_array()?.first() else {
+        return Some((None, index));
+    };
+    Some((Some(version(first)?), index))
+}
+
+/// A version as the API lists it; its message carries the value.
+pub fn version(listed: &Value) -> Option<Version> {
+    Some(Version {
+        number: listed["number"].as_u64()?,
+        value: listed["message"]
+            .as_str()?
+            .strip_prefix('w')?
+            .parse()
+            .ok()?,
+        digest: listed["digest"].as_str()?.to_owned(),
+    })
+}
+
+/// The request that publishes `value` on top of `parent`.
+pub fn publication(value: u64, parent: Option<&Version>) -> Ask {
+    let document = json!({
+        "version": 3,
+        "name": format!("Value {value}"),
+        "host": ["http://127.0.0.1:8081"],
+        "endpoints": [{"endpoint": "/value", "method": "GET", "backend": [{"url_pattern": format!("/{value}")}]}],
+    });
+    let ask = Ask::get(format!("{VERSIONS}?message=w{value}"))
+        .with_body("POST", Bytes::from(document.to_string()));
+    match parent {
+        None => ask.header("if-none-match", "*"),
+        Some(parent) => ask.header("if-match", format!("\"{}\"", parent.digest)),
+    }
+}
+
+/// What an answer to a publication says; nothing when it is neither yes nor a conflict.
+pub fn published(reply: &Reply) -> Option<(Outcome, Option<String>)> {
+    if reply.status() == Some(409) {
+        return Some((Outcome::Conflict, None));
+    }
+    let body = reply.json()?;
+    let seen = Seen::Published {
+        number: body["number"].as_u64()?,
+        index: body["index"].as_u64()?,
+    };
+    Some((
+        Outcome::Ok(seen),
+        body["digest"].as_str().map(str::to_owned),
+    ))
+}
+
+async fn publish(client: &Client, manager: usize, parent: Option<&Version>) -> Option<Version> {
+    let shared = &client.shared;
+    let value = shared.value();
+    let action = Action::Publish {
+        parent: parent.map(|parent| parent.value),
+        value,
+        keyed: false,
+    };
+    let id = shared.recorder.invoke(client.id, manager, action);
+    let reply = shared
+        .send(manager, publication(value, parent), PATIENCE)
+        .await;
+    let (outcome, digest) = published(&reply).unwrap_or_else(|| (reply.outcome(), None));
+    shared.recorder.complete(id, manager, outcome.clone());
+    match (outcome, digest) {
+        (Outcome::Ok(Seen::Published { number, .. }), Some(digest)) => Some(Version {
+            number,
+            value,
+            digest,
+        }),
+        _ => None,
+    }
+}

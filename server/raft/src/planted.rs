@@ -1,0 +1,62 @@
+//! Bugs on purpose: what the fault tester must find, so that its silence means something. `KRAKEND_PLANTED_BUG` names the one
+//! to have. Compiled with the feature `planted-bugs` only.
+
+use std::sync::LazyLock;
+
+use krakend_domain::{ClusterState, Command, LogEntry};
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// A linearizable read is answered from what this manager has.
+    ReadWithoutReadIndex,
+    /// Every entry is applied once more.
+    ApplyTwice,
+    /// Idempotency keys are not looked at.
+    IdempotencyForgotten,
+    /// A publication replaces whatever is the newest version.
+    PreconditionIgnored,
+    /// A vote is given without a word on disk.
+    VoteNotPersisted,
+    /// An entry counts as written before it is on disk.
+    AckBeforeFsync,
+}
+
+/// Whether this manager has that bug.
+pub(crate) fn has(bug: Bug) -> bool {
+    *CHOSEN == Some(bug)
+}
+
+static CHOSEN: LazyLock<Option<Bug>> = LazyLock::new(|| {
+    let name = std::env::var("KRAKEND_PLANTED_BUG").ok()?;
+    let bug = match name.as_str() {
+        "read-without-read-index" => Bug::ReadWithoutReadIndex,
+        "apply-twice" => Bug::ApplyTwice,
+        "idempotency-forgotten" => Bug::IdempotencyForgotten,
+        "precondition-ignored" => Bug::PreconditionIgnored,
+        "vote-not-persisted" => Bug::VoteNotPersisted,
+        "ack-before-fsync" => Bug::AckBeforeFsync,
+        _ => {
+            tracing::error!("KRAKEND_PLANTED_BUG={name} is no bug that is known here");
+            return None;
+        }
+    };
+    tracing::error!("this manager has the planted bug {name}: it is for tests only");
+    Some(bug)
+});
+
+/// The entry as a manager with the chosen bug understands it.
+pub(crate) fn understood(state: &ClusterState, mut entry: LogEntry) -> LogEntry {
+    if has(Bug::IdempotencyForgotten)
+        && let Command::Idempotent { command, .. } = entry.command
+    {
+        entry.command = *command;
+    }
+    if has(Bug::PreconditionIgnored)
+        && let Command::Publish(publication) = &mut entry.command
+    {
+        let newest = state.newest_version(&publication.fleet);
+        publication.parent = newest.map(|version| version.digest);
+    }
+    entry
+}
