@@ -16,8 +16,8 @@ mod types;
 
 pub use error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError};
 pub use group::{
-    GroupConfig, GroupHandle, GroupStatus, Leadership, MemberStatus, Proposed, RaftRole,
-    SnapshotSettings, StateView,
+    Alarm, AlarmKind, GroupConfig, GroupHandle, GroupStatus, Leadership, MemberStatus, Proposed,
+    RaftRole, SnapshotSettings, StateView,
 };
 pub use krakend_storage::{Identity, SyncFault};
 pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};

@@ -8,6 +8,7 @@
 //! What the bytes mean is not known here: neither Raft's types nor the domain's.
 
 mod atomic_file;
+mod damaged;
 mod error;
 mod identity;
 mod lock;
@@ -17,8 +18,9 @@ mod snapshot;
 mod state;
 
 pub use atomic_file::write_atomic;
+pub use damaged::{set_aside, set_aside_dirs};
 pub use error::{FileError, LogError, SnapshotError, StateError};
-pub use identity::{Grant, GrantMember, Identity, IdentityError};
+pub use identity::{Grant, GrantMember, Identity, IdentityError, LogOwner};
 pub use lock::{DataDirLock, LockError};
 pub use log::{LogPosition, LogRecord, LogSettings, LogStore, LogSummary, SyncFault, VoteRecord};
 pub use snapshot::{IncomingSnapshot, SnapshotFile, SnapshotFiles, SnapshotReader, SnapshotWriter};

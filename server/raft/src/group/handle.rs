@@ -9,7 +9,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve};
+use super::{Alarm, GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve};
 use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
     network::{MembershipChange, PeerService, PeerTls, PeerVerify},
@@ -85,6 +85,11 @@ impl GroupHandle {
 
     pub fn status(&self) -> GroupStatus {
         self.inner.status()
+    }
+
+    /// What is wrong with this manager.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.inner.alarms.list()
     }
 
     /// Follows the index of the last applied entry; 0 at first.

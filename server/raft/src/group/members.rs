@@ -75,6 +75,7 @@ impl Inner {
             }
             MembershipChange::Promote(id) => self.promote(id).await,
             MembershipChange::Remove(id) => self.remove(id).await,
+            MembershipChange::Replace(request) => self.replace(request).await,
             MembershipChange::Transfer(id) => self.transfer(id).await,
         };
         match done {
@@ -90,10 +91,24 @@ impl Inner {
                 return Err(ChangeError::Wiped(id.0));
             }
             Some(known) if known == member => return Ok(()),
-            _ => {}
+            _ => self.address_is_free(id, &member.node.raft_address)?,
         }
         let added = self.raft.add_learner(id, member, true);
         within(added).await
+    }
+
+    /// Two members at one address: the older was wiped and came back with another id.
+    fn address_is_free(&self, id: MemberId, address: &str) -> Result<(), ChangeError> {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let mut members = metrics.membership_config.nodes();
+        match members.find(|(other, it)| **other != id && it.node.raft_address == address) {
+            Some((other, _)) => Err(ChangeError::AddressTaken {
+                address: address.into(),
+                id: other.0,
+            }),
+            None => Ok(()),
+        }
     }
 
     async fn promote(&self, id: MemberId) -> Result<(), ChangeError> {
@@ -107,7 +122,7 @@ impl Inner {
         within(self.raft.change_membership(change, false)).await
     }
 
-    async fn remove(&self, id: MemberId) -> Result<(), ChangeError> {
+    pub(super) async fn remove(&self, id: MemberId) -> Result<(), ChangeError> {
         if self.known(id).is_none() {
             return Err(ChangeError::NoSuchManager(id.0));
         }
@@ -177,13 +192,13 @@ impl Inner {
         }
     }
 
-    fn known(&self, id: MemberId) -> Option<Member> {
+    pub(super) fn known(&self, id: MemberId) -> Option<Member> {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.get_node(&id).cloned()
     }
 
-    fn voters(&self) -> BTreeSet<MemberId> {
+    pub(super) fn voters(&self) -> BTreeSet<MemberId> {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.voter_ids().collect()
@@ -199,7 +214,7 @@ impl Inner {
     }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     change: impl Future<Output = Result<T, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>>,
 ) -> Result<(), ChangeError> {
     match tokio::time::timeout(CHANGE_WITHIN, change).await {

@@ -1,16 +1,22 @@
 //! The handle to the group, and what stands behind it.
 
+mod alarms;
+mod fetch;
+mod files;
 mod form;
 mod handle;
 mod inner;
+mod known;
 mod members;
 mod open;
 mod propose;
 mod read;
+mod replace;
 mod serve;
 mod snapshots;
 mod status;
 
+pub use alarms::{Alarm, AlarmKind};
 pub use handle::GroupHandle;
 pub use open::{GroupConfig, SnapshotSettings};
 pub use propose::Proposed;

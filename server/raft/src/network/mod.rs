@@ -13,12 +13,14 @@ pub use channel::PeerTls;
 pub use server::{PeerService, PeerVerify};
 
 pub(crate) use channel::Dialer;
+pub(crate) use client::{PIECE_BYTES, envelope};
 pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
-    ChangeReply, GrantReply, GrantRequest, JoinReply, JoinRequest, MembershipChange, ProbeReply,
-    ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest,
+    ChangeReply, FetchRequest, GrantReply, GrantRequest, JoinReply, JoinRequest, MembershipChange,
+    ProbeReply, ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply,
+    Replacement,
 };
 pub(crate) use peers::{AskError, Peers};
 

@@ -8,7 +8,8 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{
-    GrantRequest, JoinRequest, MembershipChange, ProposeRequest, ReadIndexRequest, SnapshotHead,
+    FetchRequest, GrantRequest, JoinRequest, MembershipChange, ProposeRequest, ReadIndexRequest,
+    Replacement, SnapshotHead,
 };
 use crate::{
     codec,
@@ -120,6 +121,7 @@ impl PeerService {
 #[tonic::async_trait]
 impl ManagerPeer for PeerService {
     type AppendStreamStream = ReceiverStream<Result<Reply, Status>>;
+    type FetchSnapshotStream = ReceiverStream<Result<Reply, Status>>;
 
     async fn append(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, rpc): (_, AppendEntriesRequest<TypeConfig>) = self.open(&request)?;
@@ -226,6 +228,19 @@ impl ManagerPeer for PeerService {
     async fn join(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let question: JoinRequest = self.open_stranger(&request)?;
         reply(&self.inner.handle_join(question).await)
+    }
+
+    async fn replace(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let question: Replacement = self.open_stranger(&request)?;
+        reply(&self.inner.handle_replace(question).await)
+    }
+
+    async fn fetch_snapshot(
+        &self,
+        request: Request<Envelope>,
+    ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
+        let (_, question): (_, FetchRequest) = self.open(&request)?;
+        self.inner.handle_fetch(question).await.map(Response::new)
     }
 }
 

@@ -11,7 +11,7 @@ use openraft::{
 use super::{
     Shared, WriteBehind,
     shared::{Current, Unwritten},
-    snapshot::SnapshotBuilder,
+    snapshot::{SnapshotBuilder, build as build_snapshot},
 };
 use crate::{
     codec,
@@ -122,22 +122,30 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
-        let files = self.files.clone();
-        let newest = move || -> io::Result<Option<Snapshot>> {
-            let Some(file) = files.newest()? else {
-                return Ok(None);
-            };
-            let reader = SnapshotReader::open(&file.path)?;
-            let meta = codec::decode(reader.meta())?;
-            Ok(Some(Snapshot {
-                meta,
-                snapshot: file,
-            }))
-        };
-        tokio::task::spawn_blocking(newest)
+        let (frozen, files) = (self.shared.read().clone(), self.files.clone());
+        tokio::task::spawn_blocking(move || current_snapshot(&frozen, &files))
             .await
             .map_err(io::Error::other)?
     }
+}
+
+/// The newest snapshot, verified before anybody gets it. Where that one turns out damaged the next must not take its
+/// place, since the log may begin behind it: a new one is built from the state.
+fn current_snapshot(frozen: &Current, files: &SnapshotFiles) -> io::Result<Option<Snapshot>> {
+    let Some(newest) = files.newest()? else {
+        return Ok(None);
+    };
+    let found = files.newest_verified(drop)?;
+    let applied = frozen.last_applied.map_or(0, |it| it.index);
+    if found.as_ref() != Some(&newest) && applied >= newest.position.index {
+        return build_snapshot(frozen, files).map(Some);
+    }
+    let Some(file) = found else { return Ok(None) };
+    let meta = codec::decode(SnapshotReader::open(&file.path)?.meta())?;
+    Ok(Some(Snapshot {
+        meta,
+        snapshot: file,
+    }))
 }
 
 /// Reads a whole snapshot; nothing of it counts before its last checksum is verified.

@@ -12,3 +12,4 @@ pub(crate) use behind::WriteBehind;
 pub(crate) use log::LogStorage;
 pub(crate) use machine::StateMachine;
 pub(crate) use shared::Shared;
+pub(crate) use snapshot::build as build_snapshot;

@@ -7,7 +7,9 @@ use std::{
 };
 
 use krakend_domain::{Command, Digest, ManagerRecord, Role, TokenRecord};
-use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, Proposed, SnapshotSettings, SyncFault};
+use krakend_raft::{
+    GroupConfig, GroupHandle, ManagerNode, OpenError, Proposed, SnapshotSettings, SyncFault,
+};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
@@ -57,6 +59,10 @@ impl Manager {
     }
 
     pub async fn start(&mut self) -> GroupHandle {
+        self.try_start().await.unwrap()
+    }
+
+    pub async fn try_start(&mut self) -> Result<GroupHandle, OpenError> {
         let node = ManagerNode {
             name: format!("manager-{}", self.address),
             raft_address: self.address.clone(),
@@ -66,7 +72,7 @@ impl Manager {
         let mut config = GroupConfig::new(self.data_dir(), node);
         config.snapshots = self.snapshots;
         config.sync_fault = Some(self.fault.clone());
-        let handle = GroupHandle::open(config, None, clock).await.unwrap();
+        let handle = GroupHandle::open(config, None, clock).await?;
         let listener = TcpListener::bind(&self.address).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = handle.clone();
@@ -79,7 +85,7 @@ impl Manager {
             stop,
             server,
         });
-        handle
+        Ok(handle)
     }
 
     pub fn handle(&self) -> GroupHandle {
