@@ -19,6 +19,8 @@ pub use group::{
     Alarm, AlarmKind, GroupConfig, GroupHandle, GroupStatus, Leadership, MemberStatus, Proposed,
     RaftRole, SnapshotSettings, StateView,
 };
+#[doc(hidden)]
+pub use krakend_storage::failpoint;
 pub use krakend_storage::{Identity, SyncFault};
 pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};
 pub use timers::Timers;

@@ -10,6 +10,8 @@
 mod atomic_file;
 mod damaged;
 mod error;
+#[doc(hidden)]
+pub mod failpoint;
 mod identity;
 mod lock;
 mod log;

@@ -9,6 +9,7 @@ use krakend_raft::{MemberStatus, StateView};
 
 use super::{
     access::Viewer,
+    alarms,
     problem::Failure,
     read::{ReadQuery, answer, view},
 };
@@ -30,6 +31,9 @@ pub async fn readyz(State(app): State<App>) -> (StatusCode, String) {
             format!("not ready: {reason}\n"),
         )
     };
+    if let Some(reason) = alarms::not_ready(&app) {
+        return not(&reason);
+    }
     if view.state.meta().group_id.is_none() {
         return not(&format!(
             "the group has not formed: {} managers are expected ({})",
@@ -153,7 +157,7 @@ pub fn group_status(app: &App, view: &StateView) -> api::GroupStatus {
         nodes_unreachable: unreachable,
         nodes_down: down,
         nodes_total: active + unreachable + down,
-        alarms: Vec::new(),
+        alarms: alarms::of_manager(app),
         now: clock::rfc3339(clock::now_ms()),
         version: env!("CARGO_PKG_VERSION").into(),
     }

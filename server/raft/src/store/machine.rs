@@ -2,7 +2,7 @@ use std::{io, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use krakend_domain::{ClusterState, LogEntry};
-use krakend_storage::{SnapshotFile, SnapshotFiles, SnapshotReader};
+use krakend_storage::{SnapshotFile, SnapshotFiles, SnapshotReader, failpoint};
 use openraft::{
     EntryPayload, OptionalSend,
     storage::{EntryResponder, RaftStateMachine},
@@ -41,6 +41,7 @@ impl StateMachine {
             EntryPayload::Normal(payload) => Some(codec::decode::<LogEntry>(&payload.0)?),
             EntryPayload::Blank | EntryPayload::Membership(_) => None,
         };
+        failpoint::reach("apply");
         let mut current = self.shared.write();
         current.last_applied = Some(entry.log_id);
         current.unwritten.any = true;
@@ -76,6 +77,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let index = entry.log_id.index;
             let answer = self.apply_entry(entry)?;
             self.shared.publish_applied(index);
+            failpoint::reach("applied");
             if let Some(responder) = responder {
                 responder.send(answer);
             }
@@ -105,6 +107,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 "the snapshot file holds {found}, not {meta}"
             )));
         }
+        failpoint::reach("install-adopted");
         *self.shared.write() = Current {
             state,
             last_applied: meta.last_log_id,
@@ -117,6 +120,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         self.shared
             .publish_applied(meta.last_log_id.map_or(0, |it| it.index));
+        failpoint::reach("installed");
         self.behind.wake();
         Ok(())
     }

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -31,6 +31,7 @@ pub struct Manager {
     pub address: String,
     pub snapshots: SnapshotSettings,
     pub fault: SyncFault,
+    kept: Option<PathBuf>,
     running: Option<Running>,
 }
 
@@ -50,12 +51,27 @@ impl Manager {
             address,
             snapshots: SnapshotSettings::default(),
             fault: SyncFault::default(),
+            kept: None,
             running: None,
         }
     }
 
+    /// In a directory that outlives it, at the address where it was before.
+    pub async fn in_dir(dir: &Path) -> Self {
+        let mut manager = Self::new().await;
+        std::fs::create_dir_all(dir).unwrap();
+        let kept = dir.join("address");
+        match std::fs::read_to_string(&kept) {
+            Ok(address) => manager.address = address,
+            Err(_) => std::fs::write(&kept, &manager.address).unwrap(),
+        }
+        manager.kept = Some(dir.into());
+        manager
+    }
+
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        let dir = self.kept.as_deref().unwrap_or(self.dir.path());
+        dir.join("data")
     }
 
     pub async fn start(&mut self) -> GroupHandle {
@@ -119,6 +135,21 @@ pub async fn group(count: usize, snapshots: SnapshotSettings) -> Vec<Manager> {
         manager.snapshots = snapshots;
         managers.push(manager);
     }
+    formed(managers).await
+}
+
+/// The same, each in a directory below `dir`.
+pub async fn group_in(dir: &Path, count: usize, snapshots: SnapshotSettings) -> Vec<Manager> {
+    let mut managers = Vec::new();
+    for n in 0..count {
+        let mut manager = Manager::in_dir(&dir.join(n.to_string())).await;
+        manager.snapshots = snapshots;
+        managers.push(manager);
+    }
+    formed(managers).await
+}
+
+async fn formed(mut managers: Vec<Manager>) -> Vec<Manager> {
     let peers: Vec<String> = managers.iter().map(|it| it.address.clone()).collect();
     let mut forming = Vec::new();
     for manager in &mut managers {

@@ -7,7 +7,7 @@ use std::{
 use uuid::Uuid;
 
 use super::{SnapshotReader, SnapshotWriter};
-use crate::{FileError, LogPosition, SnapshotError, atomic_file::sync_dir};
+use crate::{FileError, LogPosition, SnapshotError, atomic_file::sync_dir, failpoint};
 
 /// How many snapshots stay.
 const KEEP: usize = 2;
@@ -59,10 +59,12 @@ impl SnapshotFiles {
     ) -> Result<SnapshotFile, SnapshotError> {
         let temporary = self.temporary();
         let mut writer = SnapshotWriter::create(&temporary, meta)?;
+        failpoint::reach("snapshot-begun");
         for (key, value) in records {
             writer.push(&key, &value)?;
         }
         writer.finish()?;
+        failpoint::reach("snapshot-complete");
         self.publish(&temporary, position)
     }
 
@@ -182,6 +184,7 @@ impl SnapshotFiles {
             position.index, position.term
         ));
         fs::rename(temporary, &path).map_err(FileError::of("rename to", &path))?;
+        failpoint::reach("snapshot-renamed");
         sync_dir(&self.dir)?;
         for old in self.list()?.into_iter().skip(KEEP) {
             fs::remove_file(&old.path).map_err(FileError::of("remove", &old.path))?;

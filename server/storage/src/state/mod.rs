@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{FileError, StateError, record};
+use crate::{FileError, StateError, failpoint, record};
 use tally::Tally;
 
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
@@ -176,9 +176,12 @@ impl StateStore {
     fn apply(&self, mut batch: sled::Batch, meta: &[u8], tally: &Tally) -> Result<(), StateError> {
         batch.insert(META_KEY, record::seal(META_KEY, meta));
         batch.insert(TALLY_KEY, record::seal(TALLY_KEY, &tally.to_bytes()));
+        failpoint::reach("state-write");
         self.db
             .apply_batch(batch)
-            .map_err(|error| self.write_error(error))
+            .map_err(|error| self.write_error(error))?;
+        failpoint::reach("state-written");
+        Ok(())
     }
 
     fn write_error(&self, error: sled::Error) -> StateError {
