@@ -15,6 +15,7 @@ pub mod manager {
 }
 
 mod convert;
+pub mod join;
 mod lease;
 
 pub use convert::{FieldError, digest_from, uuid_from};

@@ -21,6 +21,11 @@ pub enum EventKind {
     LicenseStateChanged,
     TokenCreated,
     TokenRevoked,
+    FleetCreated,
+    ManagerPromoted,
+    ManagerRemoved,
+    ManagerMoved,
+    LeadershipTransferred,
     StatisticsWindow,
     /// Written by a newer manager; `message` still says what happened.
     #[serde(other)]

@@ -20,7 +20,9 @@ pub use configuration::{
 pub use event::{Event, EventKind, EventList};
 pub use fleet::{Fleet, FleetList};
 pub use license::{License, LicenseState};
-pub use manager::{Alarm, GroupStatus, Manager, ManagerList, ManagerRole};
+pub use manager::{
+    Alarm, GroupStatus, LeadershipTransfer, Manager, ManagerInvitation, ManagerList, ManagerRole,
+};
 pub use node::{GatewayKind, JoinToken, Node, NodeList, NodeState};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
 pub use session::{LoginRequest, Role, Session};

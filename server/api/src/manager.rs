@@ -37,6 +37,24 @@ pub struct Manager {
     pub behind: Option<u64>,
 }
 
+/// Answer of `POST /v1/managers`: what one new manager needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagerInvitation {
+    pub id: String,
+    /// For the new manager's `join_token_file`; good for one manager.
+    pub token: String,
+    /// For its setting `join`: `host:port` of the managers' node ports.
+    pub join: Vec<String>,
+    pub expires_at: String,
+}
+
+/// Answer of `POST /v1/leadership`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeadershipTransfer {
+    pub leader_id: String,
+    pub leader_name: String,
+}
+
 /// Answer of `GET /v1/managers`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ManagerList {

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerId, Millis, NodeId,
-    NodeState, Sample, SampleStream, TokenId, TokenRecord,
+    Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerChange, ManagerId,
+    Millis, NodeId, NodeState, Sample, SampleStream, TokenId, TokenRecord,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
@@ -93,6 +93,24 @@ pub enum Command {
         /// Digest of what was asked, so that another request under the same key is noticed.
         request: Digest,
         command: Box<Command>,
+    },
+    /// Spends one use of a join token for the group secret.
+    EnrollManager {
+        token_id: TokenId,
+        secret_sha256: Digest,
+    },
+    /// A fleet that has no version yet.
+    CreateFleet {
+        name: FleetName,
+        by: String,
+    },
+    /// Tells that the membership was changed; Raft's own entry has done it.
+    ChangeManager {
+        id: ManagerId,
+        name: String,
+        change: ManagerChange,
+        /// Who, or why where nobody asked.
+        by: String,
     },
 }
 

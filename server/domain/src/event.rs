@@ -39,4 +39,9 @@ pub enum EventKind {
     LicenseStateChanged,
     TokenCreated,
     TokenRevoked,
+    FleetCreated,
+    ManagerPromoted,
+    ManagerRemoved,
+    ManagerMoved,
+    LeadershipTransferred,
 }

@@ -9,6 +9,7 @@ mod idempotency;
 mod ids;
 mod license;
 mod life_cycle;
+mod managers;
 mod node;
 mod outcome;
 mod record;
@@ -26,6 +27,10 @@ pub use license::{
     Claims, FREE_LEVEL, FREE_MAX_NODES, LicenseRecord, LicenseState, LicenseStatus, Limits,
 };
 pub use life_cycle::{GossipView, LifeCycleSettings, Observation, plan_life_cycle};
+pub use managers::{
+    GroupObservation, ManagerChange, ManagerObservation, ManagerSettings, ManagerStep,
+    is_removal_safe, plan_managers,
+};
 pub use node::{AppliedVersion, GatewayKind, NodeRecord, NodeState, Refusal, Seat};
 pub use outcome::{Applied, Outcome, Rejected};
 pub use record::{RecordError, RecordKey};
@@ -35,7 +40,7 @@ pub use statistics::{
     BackendCell, BackendSample, EndpointCell, EndpointSample, NodeWindow, RecentSample, Sample,
     SampleStream, WINDOW_MS, WindowKey,
 };
-pub use token::{JoinTokenRecord, Role, TokenRecord};
+pub use token::{JoinRole, JoinTokenRecord, Role, TokenRecord};
 pub use version::VersionRecord;
 
 /// UTC time in milliseconds since 1970.

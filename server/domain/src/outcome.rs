@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Event, FleetName, Millis, NodeId, NodeState, RecordKey, SampleStream};
+use crate::{
+    Digest, Event, FleetName, JoinRole, Millis, NodeId, NodeState, RecordKey, SampleStream,
+};
 
 /// What applying one log entry did.
 #[derive(Clone, Debug)]
@@ -93,4 +95,20 @@ pub enum Rejected {
     IdempotencyKeyReused { index: u64 },
     #[error("at most {limit} {what} are kept; remove some first")]
     TooMany { what: String, limit: u64 },
+    #[error("this join token is for a {}, not for a {}: create one with `krakend-cluster-manager {}`", role_word(*.0), role_word(other_role(*.0)), match .0 { JoinRole::Node => "managers add", JoinRole::Manager => "token create-join" })]
+    JoinTokenForOther(JoinRole),
+}
+
+fn role_word(role: JoinRole) -> &'static str {
+    match role {
+        JoinRole::Node => "node",
+        JoinRole::Manager => "manager",
+    }
+}
+
+fn other_role(role: JoinRole) -> JoinRole {
+    match role {
+        JoinRole::Node => JoinRole::Manager,
+        JoinRole::Manager => JoinRole::Node,
+    }
 }

@@ -22,7 +22,17 @@ pub struct TokenRecord {
     pub expires_ms: Option<Millis>,
 }
 
-/// A token with which nodes obtain their certificate. Only its secret's SHA-256 is kept.
+/// What a join token lets its bearer become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JoinRole {
+    #[default]
+    Node,
+    /// It hands out the group secret.
+    Manager,
+}
+
+/// A token with which nodes obtain their certificate, or a new manager the group secret. Only its secret's SHA-256 is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinTokenRecord {
     pub id: TokenId,
@@ -32,4 +42,5 @@ pub struct JoinTokenRecord {
     pub expires_ms: Millis,
     pub max_uses: u32,
     pub uses: u32,
+    pub role: JoinRole,
 }

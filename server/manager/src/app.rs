@@ -4,17 +4,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use krakend_gossip::{Gossip, Key, KeyRing};
+use krakend_proto::join::SERVER_NAME;
 use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, OpenError, PeerTls, PeerVerify, Timers};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::{
-    clock, control, http,
+    clock, control, http, join,
     license::LicenseKey,
     nodes::{self, Sessions},
     settings::Settings,
-    trust::{Authority, CertifiedRole, GroupSecret, LeaseSigner, SERVER_NAME, role_of},
+    trust::{Authority, CertifiedRole, GroupSecret, LeaseSigner, role_of},
 };
 
 /// What every part of a manager shares.
@@ -56,6 +57,7 @@ struct Listeners {
 /// Runs a manager until a signal ends it or something it cannot live without breaks.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings = join::prepare(settings).await?;
     let secret = read_secret(&settings)?;
     let license_key = read_license_key(&settings, &secret)?;
     let listeners = listen(&settings).await?;
@@ -84,6 +86,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.spawn(nodes::serve(app.clone(), listeners.nodes));
     tasks.spawn(http::serve(app.clone(), listeners.http));
     tasks.spawn(control::run(app.clone()));
+    tasks.spawn(control::stay_reachable(app.clone()));
     announce(&app);
     let ended = wait(&app, &mut tasks).await;
     shut_down(app, tasks).await;
@@ -213,7 +216,7 @@ async fn serve_managers(
 ) -> anyhow::Result<()> {
     let verify: PeerVerify = Arc::new(|leaf: &[u8]| match role_of(leaf)? {
         CertifiedRole::Manager(_) => Ok(()),
-        CertifiedRole::Node(id) => Err(format!(
+        CertifiedRole::Node(id, _) => Err(format!(
             "node {id} may not speak to the manager port: only managers may"
         )),
     });

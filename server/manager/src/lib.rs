@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod http;
+mod join;
 pub mod license;
 pub mod log;
 pub mod nodes;

@@ -41,6 +41,18 @@ pub struct Partial {
     /// Managers that must be there before the group forms, once [default: 1]
     #[arg(long)]
     pub bootstrap_expect: Option<usize>,
+    /// host:port of the node port (7000) of managers whose group a new manager joins, with a join token
+    #[arg(long, value_delimiter = ',')]
+    pub join: Option<Vec<String>>,
+    /// File with a manager's join token, for `join` [default: /etc/krakend/manager-join-token]
+    #[arg(long)]
+    pub join_token_file: Option<PathBuf>,
+    /// Seconds for which a new manager must be caught up before it has a vote [default: 10]
+    #[arg(long)]
+    pub promote_after_s: Option<u64>,
+    /// Seconds of silence after which a dead manager is removed while three voters remain; 0: never [default: 86400]
+    #[arg(long)]
+    pub dead_manager_after_s: Option<u64>,
     /// File with the group secret [default: DATA_DIR/group-secret]
     #[arg(long)]
     pub secret_file: Option<PathBuf>,
@@ -78,6 +90,9 @@ pub struct Settings {
     pub advertise: String,
     pub peers: Vec<String>,
     pub bootstrap_expect: usize,
+    pub join: Vec<String>,
+    pub join_token_file: PathBuf,
+    pub managers: krakend_domain::ManagerSettings,
     pub secret_file: PathBuf,
     pub license_key_file: Option<PathBuf>,
     pub grace_ms: u64,
@@ -118,6 +133,10 @@ const KEYS: &[&str] = &[
     "advertise",
     "peers",
     "bootstrap_expect",
+    "join",
+    "join_token_file",
+    "promote_after_s",
+    "dead_manager_after_s",
     "secret_file",
     "license_key_file",
     "grace_s",
@@ -174,7 +193,16 @@ fn read_environment(
         };
         let key = key.to_ascii_lowercase();
         // The command line's own variables share the prefix.
-        if ["server", "token", "token_file", "settings", "secret"].contains(&key.as_str()) {
+        if [
+            "server",
+            "token",
+            "token_file",
+            "settings",
+            "secret",
+            "join_token",
+        ]
+        .contains(&key.as_str())
+        {
             continue;
         }
         let wrong = |reason: String| SettingsError::Environment {
@@ -182,11 +210,17 @@ fn read_environment(
             reason,
         };
         let parsed = match key.as_str() {
-            "peers" => value
+            "peers" | "join" => value
                 .split(',')
                 .map(|peer| serde_yaml_ng::Value::String(peer.trim().into()))
                 .collect(),
-            "bootstrap_expect" | "grace_s" | "reap_s" | "lease_s" | "metrics_open" => {
+            "bootstrap_expect"
+            | "promote_after_s"
+            | "dead_manager_after_s"
+            | "grace_s"
+            | "reap_s"
+            | "lease_s"
+            | "metrics_open" => {
                 serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
             }
             _ => serde_yaml_ng::Value::String(value),
@@ -213,6 +247,10 @@ impl Partial {
             advertise: self.advertise.or(other.advertise),
             peers: self.peers.or(other.peers),
             bootstrap_expect: self.bootstrap_expect.or(other.bootstrap_expect),
+            join: self.join.or(other.join),
+            join_token_file: self.join_token_file.or(other.join_token_file),
+            promote_after_s: self.promote_after_s.or(other.promote_after_s),
+            dead_manager_after_s: self.dead_manager_after_s.or(other.dead_manager_after_s),
             secret_file: self.secret_file.or(other.secret_file),
             license_key_file: self.license_key_file.or(other.license_key_file),
             grace_s: self.grace_s.or(other.grace_s),
@@ -247,6 +285,18 @@ impl Partial {
             advertise,
             peers: self.peers.unwrap_or_default(),
             bootstrap_expect: self.bootstrap_expect.unwrap_or(1),
+            join: self.join.unwrap_or_default(),
+            join_token_file: self
+                .join_token_file
+                .unwrap_or_else(|| "/etc/krakend/manager-join-token".into()),
+            managers: krakend_domain::ManagerSettings {
+                promote_after_ms: self.promote_after_s.unwrap_or(10).saturating_mul(1000),
+                dead_after_ms: match self.dead_manager_after_s.unwrap_or(86_400) {
+                    0 => None,
+                    seconds => Some(seconds.saturating_mul(1000)),
+                },
+                ..krakend_domain::ManagerSettings::default()
+            },
             secret_file: self
                 .secret_file
                 .unwrap_or_else(|| data_dir.join("group-secret")),
@@ -282,6 +332,17 @@ impl Settings {
         }
         for peer in &self.peers {
             address("peers", peer.clone())?;
+        }
+        for manager in &self.join {
+            address("join", manager.clone())?;
+        }
+        if !self.join.is_empty() && !self.peers.is_empty() {
+            return Err(SettingsError::Value {
+                key: "join",
+                value: self.join.join(","),
+                reason: "use either `join` (a group that exists) or `peers` (a group to form)"
+                    .into(),
+            });
         }
         Ok(self)
     }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use krakend_domain::NodeId;
+use krakend_proto::join::JoinToken;
 use krakend_proto::node::{EnrollRequest, EnrollResponse};
 use krakend_proto::{FieldError, uuid_from};
 use rcgen::{CertificateParams, KeyPair};
 use zeroize::Zeroizing;
 
-use crate::join_token::JoinToken;
 use crate::store::{Enrolled, GossipKeys, Store, StoreError};
-use crate::trust::{ConnectError, TrustError, connect, enrolment_tls};
+use crate::trust::{ConnectError, TlsError, connect, enrolment_tls};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -20,7 +20,7 @@ pub enum EnrollError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Trust(#[from] TlsError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("making the node's key failed: {0}")]

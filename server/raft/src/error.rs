@@ -115,13 +115,13 @@ pub enum ChangeError {
     #[error("manager {id} is {behind} entries behind and has to catch up first")]
     CatchingUp { id: Uuid, behind: u64 },
     #[error(
-        "{alive} of the other voters answer, and the change needs {needed}: bring another manager back first"
+        "without manager {id} only {answering} of the {remaining} voters that remain would answer, and the group could not write any more: bring the others back, or remove a dead one first"
     )]
-    QuorumUnsafe { alive: usize, needed: usize },
-    #[error(
-        "the address {address} belongs to manager {id}: if that one was wiped, remove it first with `krakend-cluster-manager managers remove {id}`"
-    )]
-    AddressTaken { address: String, id: Uuid },
+    QuorumAtRisk {
+        id: Uuid,
+        answering: usize,
+        remaining: usize,
+    },
     #[error("the change was not confirmed in time, it may still happen: {0}")]
     Indeterminate(String),
     #[error("Raft refused the change: {0}")]

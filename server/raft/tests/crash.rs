@@ -124,7 +124,10 @@ async fn one_comes_back(dir: &Path, place: &str, acknowledged: Option<u64>) {
     manager.snapshots = often();
     let handle = manager.start().await;
     // A crash before the group was formed is made good by the next start.
-    handle.form(&[], 1).await.unwrap();
+    tokio::time::timeout(PATIENCE, handle.form(&[], 1))
+        .await
+        .unwrap_or_else(|_| panic!("{place}: the group is formed"))
+        .unwrap();
     let view = handle.linearizable(soon()).await.unwrap();
     let found = value(&view.state);
     assert!(

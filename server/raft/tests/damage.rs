@@ -324,32 +324,3 @@ async fn the_log_stays_bounded_while_a_manager_is_away() {
     assert_eq!(value(&view.state), Some(n));
     stop_all(managers).await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wiped_manager_at_its_old_address_is_told_the_way_out() {
-    let (mut managers, leads) = three(SnapshotSettings::default()).await;
-    let wiped = (leads + 1) % 3;
-    let old = managers[wiped].handle().identity().manager_id;
-    managers[wiped].crash().await;
-    fs::remove_dir_all(managers[wiped].data_dir()).unwrap();
-    let back = managers[wiped].start().await;
-    let id = back.identity();
-    assert_ne!(id.manager_id, old);
-    let node = krakend_raft::ManagerNode {
-        name: "wiped".into(),
-        raft_address: managers[wiped].address.clone(),
-        ..Default::default()
-    };
-    let handle = managers[leads].handle();
-    let asked = handle.add_learner(id.manager_id, id.store_id, node.clone());
-    let text = asked.await.unwrap_err().to_string();
-    assert!(text.contains(&format!("managers remove {old}")), "{text}");
-    // And that is the way.
-    handle.remove(old).await.unwrap();
-    let peers: Vec<_> = managers.iter().map(|it| it.address.clone()).collect();
-    tokio::time::timeout(2 * PATIENCE, back.form(&peers, 3))
-        .await
-        .expect("it joins")
-        .unwrap();
-    stop_all(managers).await;
-}

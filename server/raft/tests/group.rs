@@ -179,20 +179,8 @@ async fn a_manager_joins_a_group_of_one_and_the_group_survives_on_both() {
     let view = handle.linearizable(soon()).await.unwrap();
     assert_eq!(value(&view.state), Some(1));
     let id = joining.identity().manager_id;
-    let until = Instant::now() + PATIENCE;
-    while !handle
-        .status()
-        .members
-        .iter()
-        .any(|it| it.id == id && it.voter)
-    {
-        assert!(
-            Instant::now() < until,
-            "it is promoted: {:?}",
-            handle.status()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    handle.promote(id).await.unwrap();
+    propose(&joining, write(3)).await;
     handle.remove(id).await.unwrap();
     assert_eq!(handle.status().members.len(), 1);
     second.crash().await;

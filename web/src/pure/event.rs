@@ -6,7 +6,7 @@ use super::chart::{Moment, MomentKind};
 use super::clock;
 
 /// Names of the messages on the event stream that carry an [`Event`].
-pub const STREAM_KINDS: [&str; 19] = [
+pub const STREAM_KINDS: [&str; 24] = [
     "group_formed",
     "manager_joined",
     "leader_elected",
@@ -24,6 +24,11 @@ pub const STREAM_KINDS: [&str; 19] = [
     "license_state_changed",
     "token_created",
     "token_revoked",
+    "fleet_created",
+    "manager_promoted",
+    "manager_removed",
+    "manager_moved",
+    "leadership_transferred",
     "statistics_window",
     "other",
 ];
@@ -54,12 +59,14 @@ pub enum Mark {
 #[must_use]
 pub fn mark(kind: EventKind) -> Mark {
     match kind {
-        EventKind::LeaderElected => Mark::Leader,
-        EventKind::ManagerJoined => Mark::Follower,
+        EventKind::LeaderElected | EventKind::LeadershipTransferred => Mark::Leader,
+        EventKind::ManagerJoined | EventKind::ManagerPromoted | EventKind::ManagerMoved => {
+            Mark::Follower
+        }
         EventKind::NodeJoined | EventKind::NodeActive => Mark::Active,
         EventKind::NodeUnreachable => Mark::Unreachable,
         EventKind::NodeDown => Mark::Down,
-        EventKind::NodeRemoved => Mark::Removed,
+        EventKind::NodeRemoved | EventKind::ManagerRemoved => Mark::Removed,
         EventKind::NodeRefused | EventKind::VersionRefused => Mark::Refused,
         EventKind::VersionPublished => Mark::Published,
         EventKind::VersionApplied => Mark::Applied,
@@ -69,6 +76,7 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::LicenseRemoved
         | EventKind::TokenCreated
         | EventKind::TokenRevoked
+        | EventKind::FleetCreated
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

@@ -4,12 +4,13 @@ use uuid::Uuid;
 
 use super::{Fleet, Transaction};
 use crate::{
-    Applied, EventKind, FleetName, IdempotencyRecord, ManagerId, ManagerRecord, Millis, NodeState,
-    RecordKey, Rejected, TokenRecord,
+    Applied, EventKind, FleetName, IdempotencyRecord, ManagerChange, ManagerId, ManagerRecord,
+    Millis, NodeState, RecordKey, Rejected, TokenRecord,
 };
 
 /// How long minute windows are kept.
 const KEEP_WINDOWS_MS: Millis = 24 * 3_600_000;
+const MAX_FLEETS: usize = 1_000;
 
 impl Transaction<'_> {
     pub(super) fn apply_bootstrap(
@@ -75,6 +76,56 @@ impl Transaction<'_> {
             format!("{name} leads, term {term}"),
         )
         .about(manager_id, &name);
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn apply_change_manager(
+        &mut self,
+        id: ManagerId,
+        name: &str,
+        change: ManagerChange,
+        by: &str,
+    ) -> Result<Applied, Rejected> {
+        if change == ManagerChange::Removed && self.state.managers.remove(&id).is_some() {
+            self.changed(RecordKey::Manager(id));
+        }
+        let (kind, what) = match change {
+            ManagerChange::Promoted => (EventKind::ManagerPromoted, "is a voter"),
+            ManagerChange::Removed => (EventKind::ManagerRemoved, "was removed"),
+            ManagerChange::Moved => (EventKind::ManagerMoved, "is reached elsewhere"),
+            ManagerChange::Led => (EventKind::LeadershipTransferred, "was given the lead"),
+        };
+        self.event(kind, format!("{name} {what}: {by}"))
+            .about(id, name);
+        Ok(Applied::Done)
+    }
+
+    pub(super) fn apply_create_fleet(
+        &mut self,
+        name: &FleetName,
+        by: &str,
+    ) -> Result<Applied, Rejected> {
+        if self.state.fleets.contains_key(name) {
+            return Ok(Applied::Unchanged);
+        }
+        if self.state.fleets.len() >= MAX_FLEETS {
+            return Err(Rejected::TooMany {
+                what: "fleets".into(),
+                limit: MAX_FLEETS as u64,
+            });
+        }
+        let fleet = Fleet {
+            name: name.clone(),
+            newest: 0,
+            generation: 0,
+        };
+        self.state.fleets.insert(name.clone(), fleet);
+        self.changed(RecordKey::Fleet(name.clone()));
+        self.event(
+            EventKind::FleetCreated,
+            format!("{by} created fleet {name}"),
+        )
+        .fleet(name);
         Ok(Applied::Done)
     }
 

@@ -138,6 +138,17 @@ impl Transaction<'_> {
                 request,
                 command,
             } => self.apply_idempotent(key, request, command),
+            Command::EnrollManager {
+                token_id,
+                secret_sha256,
+            } => self.apply_enroll_manager(*token_id, secret_sha256),
+            Command::CreateFleet { name, by } => self.apply_create_fleet(name, by),
+            Command::ChangeManager {
+                id,
+                name,
+                change,
+                by,
+            } => self.apply_change_manager(*id, name, *change, by),
         }
     }
 }

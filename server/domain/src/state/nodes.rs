@@ -4,8 +4,8 @@ use imbl::Vector;
 
 use super::Transaction;
 use crate::{
-    Applied, Digest, EventKind, Millis, NodeId, NodeRecord, NodeRegistration, NodeState, RecordKey,
-    Rejected, Seat, TokenId,
+    Applied, Digest, EventKind, FleetName, JoinRole, Millis, NodeId, NodeRecord, NodeRegistration,
+    NodeState, RecordKey, Rejected, Seat, TokenId,
 };
 
 /// How long a seat is kept for a node that stopped cleanly.
@@ -17,6 +17,26 @@ impl Transaction<'_> {
         token_id: TokenId,
         secret_sha256: &Digest,
     ) -> Result<Applied, Rejected> {
+        let fleet = self.spend_join_token(token_id, secret_sha256, JoinRole::Node)?;
+        Ok(Applied::Enrolled { fleet })
+    }
+
+    pub(super) fn apply_enroll_manager(
+        &mut self,
+        token_id: TokenId,
+        secret_sha256: &Digest,
+    ) -> Result<Applied, Rejected> {
+        self.spend_join_token(token_id, secret_sha256, JoinRole::Manager)?;
+        Ok(Applied::Done)
+    }
+
+    /// Takes one use off a token that is valid for the role. The fleet that it names.
+    fn spend_join_token(
+        &mut self,
+        token_id: TokenId,
+        secret_sha256: &Digest,
+        role: JoinRole,
+    ) -> Result<FleetName, Rejected> {
         let now = self.now;
         let token = self
             .state
@@ -24,6 +44,9 @@ impl Transaction<'_> {
             .get_mut(&token_id)
             .filter(|token| token.secret_sha256 == *secret_sha256)
             .ok_or(Rejected::JoinTokenUnknown)?;
+        if token.role != role {
+            return Err(Rejected::JoinTokenForOther(token.role));
+        }
         if now >= token.expires_ms {
             return Err(Rejected::JoinTokenExpired);
         }
@@ -35,7 +58,7 @@ impl Transaction<'_> {
         token.uses += 1;
         let fleet = token.fleet.clone();
         self.changed(RecordKey::JoinToken(token_id));
-        Ok(Applied::Enrolled { fleet })
+        Ok(fleet)
     }
 
     pub(super) fn apply_register_node(

@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Client, Command, Config, License, Output, Token,
     client::{ApiClient, Ask},
-    tables,
+    members, tables,
 };
 
 /// Runs one command against a manager.
@@ -17,9 +17,8 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
     let output = options.output;
     match command {
         Command::Status => status(&client, output).await,
-        Command::Managers => {
-            show::<api::ManagerList>(&client, "/v1/managers", output, tables::managers).await
-        }
+        Command::Managers { command } => members::managers(&client, command, output).await,
+        Command::Fleets(command) => members::fleets(&client, command, output).await,
         Command::Nodes { remove: None } => {
             show::<api::NodeList>(&client, "/v1/nodes", output, tables::nodes).await
         }
@@ -42,7 +41,7 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
     }
 }
 
-async fn show<T: DeserializeOwned + Serialize>(
+pub(super) async fn show<T: DeserializeOwned + Serialize>(
     client: &ApiClient,
     path: &str,
     output: Output,
@@ -52,7 +51,11 @@ async fn show<T: DeserializeOwned + Serialize>(
     print(&value, output, table)
 }
 
-fn print<T: Serialize>(value: &T, output: Output, table: fn(&T) -> String) -> anyhow::Result<()> {
+pub(super) fn print<T: Serialize>(
+    value: &T,
+    output: Output,
+    table: fn(&T) -> String,
+) -> anyhow::Result<()> {
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(value)?),
         Output::Table => println!("{}", table(value)),
@@ -60,7 +63,7 @@ fn print<T: Serialize>(value: &T, output: Output, table: fn(&T) -> String) -> an
     Ok(())
 }
 
-async fn delete(client: &ApiClient, path: &str) -> anyhow::Result<()> {
+pub(super) async fn delete(client: &ApiClient, path: &str) -> anyhow::Result<()> {
     let ask = Ask {
         method: Method::DELETE,
         path: path.into(),
@@ -215,7 +218,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Percent-encodes a query value.
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {

@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod issue;
+mod members;
 mod tables;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -60,8 +61,14 @@ pub enum Output {
 pub enum Command {
     /// Is the group healthy, who leads, how many managers can be lost, nodes by state, licence
     Status,
-    /// Managers of the group
-    Managers,
+    /// Managers of the group: list, add, remove, promote, transfer the leadership
+    Managers {
+        #[command(subcommand)]
+        command: Option<Managers>,
+    },
+    /// Fleets: named sets of nodes that share one configuration
+    #[command(subcommand)]
+    Fleets(Fleets),
     /// Nodes with state, version and rate
     Nodes {
         /// Free this node's seat
@@ -90,6 +97,32 @@ pub enum Command {
         #[arg(long, default_value_t = 3600)]
         range_s: u64,
     },
+}
+
+#[derive(Subcommand)]
+pub enum Managers {
+    /// Who is in the group, who leads, how far each is behind
+    List,
+    /// Invite a new manager: prints what to put on its machine
+    Add {
+        /// How long the invitation is valid, for instance 1h
+        #[arg(long, default_value = "1h", value_parser = parse_duration)]
+        ttl: u64,
+    },
+    /// Take a manager out of the group, by name or id
+    Remove { manager: String },
+    /// Give a learner its vote now, without waiting until it was stable
+    Promote { manager: String },
+    /// Make another manager the leader [default: the one that is furthest]
+    TransferLeadership { manager: Option<String> },
+}
+
+#[derive(Subcommand)]
+pub enum Fleets {
+    /// Fleets with their newest version and number of nodes
+    List,
+    /// Make a fleet; nodes join it by a join token that names it
+    Create { name: String },
 }
 
 #[derive(Subcommand)]

@@ -87,6 +87,19 @@ pub fn managers(list: &api::ManagerList) -> String {
     table.to_string()
 }
 
+pub fn fleets(list: &api::FleetList) -> String {
+    let mut table = table(&["fleet", "nodes", "version", "digest"]);
+    for fleet in &list.fleets {
+        table.add_row([
+            fleet.name.clone(),
+            fleet.nodes.to_string(),
+            or_dash(fleet.version),
+            or_dash(fleet.digest.clone()),
+        ]);
+    }
+    table.to_string()
+}
+
 pub fn nodes(list: &api::NodeList) -> String {
     let mut table = table(&[
         "name", "state", "version", "desired", "req/s", "p99 ms", "gateway", "address", "id",

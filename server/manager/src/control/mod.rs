@@ -1,6 +1,8 @@
 //! The control loops: only the leader runs them, and all they do is propose.
 
+mod members;
 mod observe;
+mod reach;
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +12,11 @@ use krakend_raft::{ProposeError, Proposed};
 use sha2::Digest as _;
 
 use crate::{app::App, clock};
+use members::Keeper;
 use observe::Observer;
+
+pub use members::tell;
+pub use reach::stay_reachable;
 
 const STEP: Duration = Duration::from_millis(250);
 const TICK: Duration = Duration::from_secs(60);
@@ -55,6 +61,7 @@ async fn lead(app: &App, term: u64) {
     let me = app.group.identity().manager_id;
     begin_term(app, term).await;
     let mut observer = Observer::new(Instant::now());
+    let mut keeper = Keeper::new(Instant::now());
     let mut next_tick = Instant::now() + TICK;
     let mut leadership = app.group.leadership();
     let settings = LifeCycleSettings {
@@ -76,6 +83,7 @@ async fn lead(app: &App, term: u64) {
                 tracing::debug!("a life-cycle step was not taken: {error}");
             }
         }
+        keeper.step(app);
         if Instant::now() >= next_tick {
             next_tick = Instant::now() + TICK;
             let _ = propose(app, Command::Tick).await;

@@ -34,32 +34,6 @@ pub struct PublishQuery {
     message: String,
 }
 
-pub async fn fleets(
-    State(app): State<App>,
-    Viewer(_): Viewer,
-    Query(query): Query<ReadQuery>,
-) -> Result<Response, Failure> {
-    let view = view(&app, query.consistency).await?;
-    let fleets = view.state.fleets().map(|fleet| {
-        let newest = view.state.newest_version(&fleet.name);
-        let nodes = view
-            .state
-            .nodes()
-            .filter(|node| node.fleet == fleet.name && node.state != NodeState::Removed);
-        api::Fleet {
-            name: fleet.name.to_string(),
-            nodes: nodes.count() as u32,
-            version: newest.map(|version| version.number),
-            digest: newest.map(|version| version.digest.to_string()),
-            generation: fleet.generation,
-        }
-    });
-    let body = api::FleetList {
-        fleets: fleets.collect(),
-    };
-    Ok(answer(&view, body))
-}
-
 /// Query of the version list.
 #[derive(Debug, Deserialize)]
 pub struct ListQuery {
@@ -222,7 +196,7 @@ pub async fn publish(
     Ok(response)
 }
 
-fn fleet_name(text: &str) -> Result<FleetName, Failure> {
+pub fn fleet_name(text: &str) -> Result<FleetName, Failure> {
     text.parse()
         .map_err(|error: krakend_domain::FleetNameError| {
             Failure::bad_request("bad-fleet-name", error.to_string())

@@ -6,8 +6,10 @@ mod assets;
 mod configuration;
 mod cookie;
 mod events;
+mod fleets;
 mod group;
 mod licensing;
+mod managers;
 mod metrics;
 mod nodes;
 mod openapi;
@@ -27,7 +29,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use tokio::net::TcpListener;
 
@@ -57,10 +59,14 @@ fn router(app: App) -> Router {
             get(cookie::current).post(cookie::begin).delete(cookie::end),
         )
         .route("/v1/status", get(group::status))
-        .route("/v1/managers", get(group::managers))
+        .route("/v1/managers", get(group::managers).post(managers::add))
+        .route("/v1/managers/{manager}", delete(managers::remove))
+        .route("/v1/managers/{manager}/promote", post(managers::promote))
+        .route("/v1/leadership", post(managers::transfer))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{id}", get(nodes::show).delete(nodes::remove))
-        .route("/v1/fleets", get(configuration::fleets))
+        .route("/v1/fleets", get(fleets::list))
+        .route("/v1/fleets/{fleet}", put(fleets::create))
         .route(
             "/v1/fleets/{fleet}/versions",
             get(configuration::list).post(configuration::publish),

@@ -211,5 +211,10 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::LicenseStateChanged => api::EventKind::LicenseStateChanged,
         EventKind::TokenCreated => api::EventKind::TokenCreated,
         EventKind::TokenRevoked => api::EventKind::TokenRevoked,
+        EventKind::FleetCreated => api::EventKind::FleetCreated,
+        EventKind::ManagerPromoted => api::EventKind::ManagerPromoted,
+        EventKind::ManagerRemoved => api::EventKind::ManagerRemoved,
+        EventKind::ManagerMoved => api::EventKind::ManagerMoved,
+        EventKind::LeadershipTransferred => api::EventKind::LeadershipTransferred,
     }
 }

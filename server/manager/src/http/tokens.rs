@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use krakend_api as api;
-use krakend_domain::{Command, Digest, FleetName, JoinTokenRecord, Role, TokenRecord};
+use krakend_domain::{Command, Digest, FleetName, JoinRole, JoinTokenRecord, Role, TokenRecord};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use uuid::Uuid;
@@ -165,11 +165,17 @@ pub async fn create_join(
         expires_ms,
         max_uses: asked.max_uses,
         uses: 0,
+        role: JoinRole::Node,
     });
     write::propose(&app, &headers, &[b"POST join token", &body], command).await?;
     let answer = api::JoinToken {
         id: token.id.to_string(),
-        token: token.text(&fleet, app.authority.fingerprint()),
+        token: token.text(
+            JoinRole::Node,
+            &fleet,
+            app.authority.fingerprint(),
+            Vec::new(),
+        ),
         fleet: fleet.to_string(),
         expires_at: rfc3339(expires_ms),
         max_uses: asked.max_uses,
@@ -177,13 +183,13 @@ pub async fn create_join(
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], form: &str) -> Result<T, Failure> {
+pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], form: &str) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         Failure::bad_request("malformed", format!("the body must be {form}: {error}"))
     })
 }
 
-fn expiry(ttl_s: u64) -> Result<u64, Failure> {
+pub fn expiry(ttl_s: u64) -> Result<u64, Failure> {
     if !(1..=MAX_TTL_S).contains(&ttl_s) {
         return Err(Failure::bad_request(
             "bad-ttl",

@@ -5,7 +5,7 @@ use sha2::Digest as _;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::{app::App, control::propose};
+use crate::{app::App, control::propose, trust::Authority};
 
 /// Exchanges a join token for an identity. The use of the token is committed before anything is signed.
 pub async fn enroll(
@@ -21,11 +21,10 @@ pub async fn enroll(
     }
     let node_id = choose_id(app, &request.wanted_node_id);
     let secret_sha256 = Digest(sha2::Sha256::digest(&request.token_secret).into());
-    // Signing first finds a bad request before it costs a use of the token.
-    let certificate_pem = app
-        .authority
-        .issue_node(node_id.0, &request.csr_pem)
-        .map_err(|error| Status::invalid_argument(format!("the certificate request: {error}")))?;
+    let bad_request =
+        |error: rcgen::Error| Status::invalid_argument(format!("the certificate request: {error}"));
+    // A bad request costs no use of the token.
+    Authority::check_request(&request.csr_pem).map_err(bad_request)?;
     let command = Command::EnrollNode {
         token_id,
         secret_sha256,
@@ -41,6 +40,10 @@ pub async fn enroll(
         }
         Err(error) => return Err(Status::unavailable(error.to_string())),
     };
+    let certificate_pem = app
+        .authority
+        .issue_node(node_id.0, &fleet, &request.csr_pem)
+        .map_err(bad_request)?;
     tracing::info!("certified {} for fleet {fleet}", node_id.krakend());
     Ok(wire::EnrollResponse {
         node_id: node_id.0.as_bytes().to_vec().into(),
@@ -50,6 +53,40 @@ pub async fn enroll(
         gossip_keys: Some(gossip_keys(app)),
         lease_verifying_key: app.lease_signer.verifying_key().to_vec().into(),
         managers: managers(app),
+    })
+}
+
+/// Exchanges a manager's join token for the group secret. The use is committed first.
+pub async fn enroll_manager(
+    app: &App,
+    request: wire::EnrollManagerRequest,
+) -> Result<wire::EnrollManagerResponse, Status> {
+    let token_id = uuid_from("token_id", &request.token_id)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    if request.token_secret.len() > 64 {
+        return Err(Status::invalid_argument(
+            "the enrolment's fields are longer than any join token is",
+        ));
+    }
+    let command = Command::EnrollManager {
+        token_id,
+        secret_sha256: Digest(sha2::Sha256::digest(&request.token_secret).into()),
+    };
+    match propose(app, command).await {
+        Ok(_) => {}
+        Err(ProposeError::Rejected { rejected, .. }) => {
+            return Err(Status::permission_denied(rejected.to_string()));
+        }
+        Err(error) => return Err(Status::unavailable(error.to_string())),
+    }
+    tracing::info!("gave the group secret to a new manager, by join token {token_id}");
+    let members = app.group.status().members;
+    Ok(wire::EnrollManagerResponse {
+        group_secret: app.secret.reveal().to_vec().into(),
+        peers: members
+            .into_iter()
+            .map(|member| member.node.raft_address)
+            .collect(),
     })
 }
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use anyhow::Context;
 use futures::Stream;
-use krakend_domain::NodeId;
+use krakend_domain::{FleetName, NodeId};
 use krakend_proto::node::{
     self as wire,
     node_service_server::{NodeService, NodeServiceServer},
@@ -61,13 +61,22 @@ impl NodeService for Service {
             .map(Response::new)
     }
 
+    async fn enroll_manager(
+        &self,
+        request: Request<wire::EnrollManagerRequest>,
+    ) -> Result<Response<wire::EnrollManagerResponse>, Status> {
+        enroll::enroll_manager(&self.app, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
     async fn session(
         &self,
         request: Request<Streaming<wire::NodeMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let node_id = certified_node(&request)?;
+        let certified = certified_node(&request)?;
         let messages = request.into_inner();
-        let stream = session::run(self.app.clone(), node_id, messages);
+        let stream = session::run(self.app.clone(), certified, messages);
         Ok(Response::new(Box::pin(stream)))
     }
 
@@ -75,7 +84,7 @@ impl NodeService for Service {
         &self,
         request: Request<wire::DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        let node_id = certified_node(&request)?;
+        let (node_id, _) = certified_node(&request)?;
         let digest = krakend_proto::digest_from("digest", &request.get_ref().digest)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let state = self.app.group.stale().state;
@@ -103,8 +112,8 @@ impl NodeService for Service {
     }
 }
 
-/// The node that the client's certificate names.
-fn certified_node<T>(request: &Request<T>) -> Result<NodeId, Status> {
+/// The node that the client's certificate names, and the fleet that it was enrolled for.
+fn certified_node<T>(request: &Request<T>) -> Result<(NodeId, FleetName), Status> {
     let certificates = request.peer_certs().ok_or_else(|| {
         Status::unauthenticated("no client certificate: enrol with a join token first")
     })?;
@@ -112,7 +121,7 @@ fn certified_node<T>(request: &Request<T>) -> Result<NodeId, Status> {
         .first()
         .ok_or_else(|| Status::unauthenticated("the client's certificate chain is empty"))?;
     match role_of(leaf) {
-        Ok(CertifiedRole::Node(id)) => Ok(NodeId(id)),
+        Ok(CertifiedRole::Node(id, fleet)) => Ok((NodeId(id), fleet)),
         Ok(CertifiedRole::Manager(_)) => Err(Status::permission_denied(
             "a manager's certificate opens no node session",
         )),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures::Stream;
 use krakend_domain::{
-    Applied, Command, Digest, GatewayKind, NodeId, NodeRegistration, Rejected, SampleStream,
+    Applied, Command, Digest, FleetName, GatewayKind, NodeId, NodeRegistration, Rejected,
+    SampleStream,
 };
 use krakend_proto::{
     LeaseClaims, decode_sample, digest_from,
@@ -43,12 +44,13 @@ type Outgoing = mpsc::Sender<Result<wire::ManagerMessage, Status>>;
 /// The manager's side of a session, as the stream of what it says. It ends when the node hangs up.
 pub fn run(
     app: App,
-    node_id: NodeId,
+    certified: (NodeId, FleetName),
     messages: Streaming<wire::NodeMessage>,
 ) -> impl Stream<Item = Result<wire::ManagerMessage, Status>> {
     let (out, answers) = mpsc::channel(OUTGOING);
     tokio::spawn(async move {
-        if let Err(status) = drive(&app, node_id, messages, &out).await {
+        let node_id = certified.0;
+        if let Err(status) = drive(&app, certified, messages, &out).await {
             tracing::debug!("the session of {} ended: {status}", node_id.krakend());
             let _ = out.send(Err(status)).await;
         }
@@ -64,7 +66,7 @@ async fn say(out: &Outgoing, text: Out) -> Result<(), Status> {
 
 async fn drive(
     app: &App,
-    node_id: NodeId,
+    (node_id, fleet): (NodeId, FleetName),
     mut messages: Streaming<wire::NodeMessage>,
     out: &Outgoing,
 ) -> Result<(), Status> {
@@ -73,7 +75,7 @@ async fn drive(
         return say(out, redirect(app)).await;
     }
     let hello = first_message(&mut messages).await?;
-    let epoch = match register(app, node_id, &hello).await? {
+    let epoch = match register(app, node_id, fleet, &hello).await? {
         Registration::Admitted { epoch } => epoch,
         Registration::Refused(refused) => return say(out, Out::Refused(refused)).await,
     };
@@ -171,8 +173,13 @@ enum Registration {
     Refused(wire::Refused),
 }
 
-async fn register(app: &App, node_id: NodeId, hello: &wire::Hello) -> Result<Registration, Status> {
-    let registration = registration(app, node_id, hello)?;
+async fn register(
+    app: &App,
+    node_id: NodeId,
+    fleet: FleetName,
+    hello: &wire::Hello,
+) -> Result<Registration, Status> {
+    let registration = registration(app, node_id, fleet, hello)?;
     match propose(app, Command::RegisterNode(registration)).await {
         Ok(proposed) => {
             let Applied::Registered { fresh, epoch, .. } = proposed.applied else {
@@ -206,16 +213,18 @@ fn refusal_code(rejected: &Rejected) -> &'static str {
 fn registration(
     app: &App,
     node_id: NodeId,
+    certified: FleetName,
     hello: &wire::Hello,
 ) -> Result<NodeRegistration, Status> {
     let store_id = uuid_from("store_id", &hello.store_id)
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
     let state = app.group.stale().state;
+    // What the state says goes before what the certificate once said.
     let fleet = state.node(node_id).map(|node| node.fleet.clone());
     Ok(NodeRegistration {
         node_id,
         store_id,
-        fleet: fleet.unwrap_or_else(krakend_domain::FleetName::default_fleet),
+        fleet: fleet.unwrap_or(certified),
         name: short(&hello.name, 255),
         gateway_address: short(&hello.gateway_address, 255),
         gossip_address: short(&hello.gossip_address, 255),

@@ -1,4 +1,5 @@
-use krakend_domain::Digest;
+use krakend_domain::{Digest, FleetName};
+use krakend_proto::join::SERVER_NAME;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType,
@@ -11,15 +12,14 @@ use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificat
 
 use super::GroupSecret;
 
-/// The DNS name in every manager's certificate. Addresses are hints; this and the role are what counts.
-pub const SERVER_NAME: &str = "manager.krakend-cluster";
 const ROLE_PREFIX: &str = "krakend-cluster:";
 
 /// What a certificate of this group proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertifiedRole {
     Manager(Uuid),
-    Node(Uuid),
+    /// With the fleet that its join token named.
+    Node(Uuid, FleetName),
 }
 
 /// The group's certificate authority. Every manager with the same secret derives the same key and, because
@@ -96,10 +96,20 @@ impl Authority {
         })
     }
 
+    /// Whether a request could be signed.
+    pub fn check_request(csr_pem: &str) -> Result<(), rcgen::Error> {
+        CertificateSigningRequestParams::from_pem(csr_pem).map(drop)
+    }
+
     /// Certifies a node's key. Whatever names the request asks for are ignored.
-    pub fn issue_node(&self, id: Uuid, csr_pem: &str) -> Result<String, rcgen::Error> {
+    pub fn issue_node(
+        &self,
+        id: Uuid,
+        fleet: &FleetName,
+        csr_pem: &str,
+    ) -> Result<String, rcgen::Error> {
         let mut request = CertificateSigningRequestParams::from_pem(csr_pem)?;
-        request.params = leaf_params(&format!("{ROLE_PREFIX}node:{id}"), id)?;
+        request.params = leaf_params(&format!("{ROLE_PREFIX}node:{id}:{fleet}"), id)?;
         let certificate = request.signed_by(&self.issuer)?;
         Ok(format!("{}{}", certificate.pem(), self.certificate.pem()))
     }
@@ -164,10 +174,14 @@ pub fn role_of(leaf_der: &[u8]) -> Result<CertifiedRole, String> {
         else {
             continue;
         };
+        let (id, fleet) = id.split_once(':').unwrap_or((id, "default"));
         let id = Uuid::parse_str(id).map_err(|_| format!("{uri} names no id"))?;
         return match role {
             "manager" => Ok(CertifiedRole::Manager(id)),
-            "node" => Ok(CertifiedRole::Node(id)),
+            "node" => match fleet.parse() {
+                Ok(fleet) => Ok(CertifiedRole::Node(id, fleet)),
+                Err(_) => Err(format!("{uri} names no fleet")),
+            },
             other => Err(format!("the role {other} is unknown")),
         };
     }

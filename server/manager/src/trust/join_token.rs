@@ -1,22 +1,14 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use krakend_domain::{Digest, FleetName};
-use serde::Serialize;
+use krakend_domain::{Digest, FleetName, JoinRole};
+use krakend_proto::join::TokenText;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// A join token as it is handed to a node's operator. State keeps only its secret's SHA-256.
+/// A join token as it is made for an operator. State keeps only its secret's SHA-256.
 pub struct JoinToken {
     pub id: Uuid,
     secret: Zeroizing<[u8; 32]>,
-}
-
-#[derive(Serialize)]
-struct Text<'a> {
-    id: String,
-    secret: String,
-    fleet: &'a str,
-    ca_sha256: String,
 }
 
 impl JoinToken {
@@ -31,16 +23,22 @@ impl JoinToken {
         Digest(Sha256::digest(self.secret.as_ref()).into())
     }
 
-    /// `kjt1.` and base64url of JSON: id, secret, fleet, and the authority's fingerprint that a node pins.
-    pub fn text(&self, fleet: &FleetName, authority: Digest) -> String {
-        let text = Text {
-            id: self.id.to_string(),
+    /// The text for the bearer: id, secret, role, fleet, the authority's fingerprint that is pinned, and managers to ask.
+    pub fn text(
+        &self,
+        role: JoinRole,
+        fleet: &FleetName,
+        authority: Digest,
+        managers: Vec<String>,
+    ) -> String {
+        TokenText {
+            id: self.id,
             secret: URL_SAFE_NO_PAD.encode(self.secret.as_ref()),
-            fleet: fleet.as_str(),
+            fleet: fleet.to_string(),
             ca_sha256: authority.to_string(),
-        };
-        // Strings only: serialising cannot fail.
-        let json = Zeroizing::new(serde_json::to_vec(&text).unwrap_or_default());
-        format!("kjt1.{}", URL_SAFE_NO_PAD.encode(json.as_slice()))
+            role,
+            managers,
+        }
+        .encode()
     }
 }

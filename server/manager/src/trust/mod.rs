@@ -5,7 +5,7 @@ mod join_token;
 mod lease;
 mod secret;
 
-pub use authority::{Authority, CertifiedRole, SERVER_NAME, role_of};
+pub use authority::{Authority, CertifiedRole, role_of};
 pub use join_token::JoinToken;
 pub use lease::LeaseSigner;
 pub use secret::{GroupSecret, SecretError};

@@ -74,7 +74,12 @@ impl GroupSecret {
 
     /// Makes a secret and writes it, readable by its owner only.
     pub fn create(path: &Path) -> Result<Self, SecretError> {
-        let secret = Self(Zeroizing::new(rand::random()));
+        Self::keep(Zeroizing::new(rand::random()), path)
+    }
+
+    /// Writes a secret that another manager handed over, readable by its owner only.
+    pub fn keep(bytes: Zeroizing<[u8; 32]>, path: &Path) -> Result<Self, SecretError> {
+        let secret = Self(bytes);
         let text = Zeroizing::new(format!("{}\n", krakend_domain::Digest(*secret.0)));
         let write = || -> std::io::Result<()> {
             let mut file = fs::OpenOptions::new()
@@ -90,6 +95,11 @@ impl GroupSecret {
             source,
         })?;
         Ok(secret)
+    }
+
+    /// The secret itself, for a manager that joins.
+    pub fn reveal(&self) -> Zeroizing<[u8; 32]> {
+        self.0.clone()
     }
 
     /// 32 bytes for one use.

@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use crate::applier::Applier;
 use crate::cluster::{BackOff, Membership, Route, local_ip_towards};
 use crate::enroll::enroll;
-use crate::join_token::JoinToken;
+use crate::join_token;
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::statistics::Spool;
@@ -70,6 +70,10 @@ impl Follower {
             }
             if end == End::Left {
                 tracing::info!("left the cluster");
+                break;
+            }
+            // Whom the leader does not know has nothing to say goodbye to.
+            if matches!(end, End::Refused { .. }) && *self.phase.borrow() != Phase::Running {
                 break;
             }
             self.after(end, &address, &mut route, &mut back_off).await;
@@ -184,7 +188,7 @@ impl Follower {
     }
 
     async fn try_to_enroll(&self, route: &mut Route) -> Result<Enrolled, String> {
-        let token = JoinToken::find(&self.settings).map_err(|error| error.to_string())?;
+        let token = join_token::find(&self.settings).map_err(|error| error.to_string())?;
         route.learn(&token.managers);
         let address = route
             .next(&Hint::default())

@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
-use krakend_domain::Digest;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::PinnedAuthority;
 use crate::store::Enrolled;
 
 /// Certificates that cannot be used. Something in the data directory is damaged.
@@ -31,18 +29,6 @@ fn provider() -> Arc<CryptoProvider> {
 fn with_http2(mut config: ClientConfig) -> Arc<ClientConfig> {
     config.alpn_protocols = vec![b"h2".to_vec()];
     Arc::new(config)
-}
-
-/// TLS without a certificate, to a manager of the authority that the join token pins.
-pub fn enrolment_tls(ca_sha256: Digest) -> Result<Arc<ClientConfig>, TrustError> {
-    let verifier = PinnedAuthority::new(ca_sha256, provider());
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(wrong("TLS set-up"))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(with_http2(config))
 }
 
 /// Mutual TLS with the node's own certificate.

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::Inner;
 use crate::{
     error::FormError,
-    network::{AskError, GrantReply, GrantRequest, JoinReply, JoinRequest, ProbeReply},
+    network::{
+        AskError, GrantReply, GrantRequest, JoinReply, JoinRequest, ProbeReply, ProbeRequest,
+    },
     types::{Member, MemberId},
 };
 
@@ -130,7 +132,7 @@ impl Inner {
                 .ask(
                     &peer,
                     None,
-                    &(),
+                    &ProbeRequest::default(),
                     PROBE_WITHIN,
                     |mut client, request| async move { client.probe(request).await },
                 )
@@ -316,6 +318,7 @@ impl Inner {
                 .group_id
                 .filter(|_| self.is_member(identity.manager_id)),
             node: self.local.node().clone(),
+            moved: self.local.book.all().into_iter().collect(),
         }
     }
 

@@ -143,6 +143,23 @@ impl GroupHandle {
             .await
     }
 
+    /// Ends a change of voters that was left half done.
+    pub async fn finish_joint(&self) -> Result<(), ChangeError> {
+        self.inner.change(MembershipChange::FinishJoint).await
+    }
+
+    /// Writes a member's new names and addresses into the membership.
+    pub async fn move_member(&self, id: Uuid, node: ManagerNode) -> Result<(), ChangeError> {
+        let id = MemberId(id);
+        self.inner.change(MembershipChange::Move { id, node }).await
+    }
+
+    /// Tells every manager at `addresses` (`host:port` of port 7001) where this one is, and learns where they are.
+    /// Returns how many members answered.
+    pub async fn announce(&self, addresses: &[String]) -> usize {
+        self.inner.announce(addresses).await
+    }
+
     /// Writes a snapshot file soon.
     pub async fn snapshot(&self) -> Result<(), ChangeError> {
         self.inner

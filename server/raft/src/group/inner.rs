@@ -65,7 +65,8 @@ impl Inner {
         if leader == metrics.id {
             return None;
         }
-        let member = metrics.membership_config.get_node(&leader)?.clone();
+        let mut member = metrics.membership_config.get_node(&leader)?.clone();
+        member.node.raft_address = self.local.book.raft_address(leader, &member);
         Some((leader, member))
     }
 

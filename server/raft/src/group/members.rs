@@ -14,7 +14,7 @@ use super::{Inner, inner::RETRY};
 use crate::{
     error::ChangeError,
     network::{ChangeReply, JoinReply, JoinRequest, MembershipChange},
-    types::{Member, MemberId, TypeConfig},
+    types::{ManagerNode, Member, MemberId, TypeConfig},
 };
 
 /// How long one change may take; a learner catches up within this or is tried again.
@@ -77,6 +77,8 @@ impl Inner {
             MembershipChange::Remove(id) => self.remove(id).await,
             MembershipChange::Replace(request) => self.replace(request).await,
             MembershipChange::Transfer(id) => self.transfer(id).await,
+            MembershipChange::FinishJoint => self.finish_joint().await,
+            MembershipChange::Move { id, node } => self.set_node(id, node).await,
         };
         match done {
             Ok(()) => ChangeReply::Done,
@@ -91,24 +93,10 @@ impl Inner {
                 return Err(ChangeError::Wiped(id.0));
             }
             Some(known) if known == member => return Ok(()),
-            _ => self.address_is_free(id, &member.node.raft_address)?,
+            _ => {}
         }
         let added = self.raft.add_learner(id, member, true);
         within(added).await
-    }
-
-    /// Two members at one address: the older was wiped and came back with another id.
-    fn address_is_free(&self, id: MemberId, address: &str) -> Result<(), ChangeError> {
-        let metrics = self.raft.server_metrics();
-        let metrics = metrics.borrow_watched();
-        let mut members = metrics.membership_config.nodes();
-        match members.find(|(other, it)| **other != id && it.node.raft_address == address) {
-            Some((other, _)) => Err(ChangeError::AddressTaken {
-                address: address.into(),
-                id: other.0,
-            }),
-            None => Ok(()),
-        }
     }
 
     async fn promote(&self, id: MemberId) -> Result<(), ChangeError> {
@@ -122,11 +110,39 @@ impl Inner {
         within(self.raft.change_membership(change, false)).await
     }
 
+    /// A joint membership is left towards the voters that it was begun for.
+    async fn finish_joint(&self) -> Result<(), ChangeError> {
+        let change = ChangeMembers::AddVoterIds(BTreeSet::new());
+        within(self.raft.change_membership(change, false)).await
+    }
+
+    /// Writes where a member is. Its id and data directory stay, so this cannot make two of one.
+    async fn set_node(&self, id: MemberId, node: ManagerNode) -> Result<(), ChangeError> {
+        let known = self.known(id).ok_or(ChangeError::NoSuchManager(id.0))?;
+        if known.node == node {
+            return Ok(());
+        }
+        let member = Member {
+            node: node.clone(),
+            store_id: known.store_id,
+        };
+        let change = ChangeMembers::SetNodes(BTreeMap::from([(id, member)]));
+        within(self.raft.change_membership(change, true)).await?;
+        self.local.note_address(id, None, node);
+        Ok(())
+    }
+
     pub(super) async fn remove(&self, id: MemberId) -> Result<(), ChangeError> {
         if self.known(id).is_none() {
             return Err(ChangeError::NoSuchManager(id.0));
         }
         let voters = self.voters();
+        // A leader does not take itself out: the next one does.
+        if id == self.local.id() && voters.len() > 1 {
+            let successor = self.successor().ok_or(ChangeError::NoLeader)?;
+            self.transfer(successor).await?;
+            return Err(ChangeError::NoLeader);
+        }
         if !voters.contains(&id) {
             let change = ChangeMembers::RemoveNodes(BTreeSet::from([id]));
             return within(self.raft.change_membership(change, false)).await;
@@ -134,8 +150,32 @@ impl Inner {
         if voters.len() == 1 {
             return Err(ChangeError::LastVoter(id.0));
         }
+        self.keeps_quorum(id).await?;
         let change = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
         within(self.raft.change_membership(change, false)).await
+    }
+
+    /// Refuses to take out a voter without whom the rest would have no majority that answers. A leader that has just
+    /// begun has heard nobody yet, so it is given a moment.
+    async fn keeps_quorum(&self, id: MemberId) -> Result<(), ChangeError> {
+        let until = Instant::now() + 2 * self.timers.election_max();
+        loop {
+            let members = self.status().members;
+            let rest = members.iter().filter(|it| it.voter && it.id != id.0);
+            let remaining = rest.clone().count();
+            let answering = rest.filter(|it| it.reachable == Some(true)).count();
+            if answering > remaining / 2 {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(ChangeError::QuorumAtRisk {
+                    id: id.0,
+                    answering,
+                    remaining,
+                });
+            }
+            tokio::time::sleep(RETRY).await;
+        }
     }
 
     /// Gives the leadership to one voter and waits until it has it.
@@ -174,7 +214,7 @@ impl Inner {
             .map(|(id, _)| *id)
     }
 
-    /// Lets a manager with the group's certificate in: as learner, then as voter.
+    /// Lets a manager with the group's certificate in, as learner. The leader promotes it when it has been stable.
     pub(crate) async fn handle_join(&self, request: JoinRequest) -> JoinReply {
         let id = MemberId(request.manager_id);
         let add = MembershipChange::AddLearner {
@@ -182,11 +222,7 @@ impl Inner {
             store_id: request.store_id,
             node: request.node,
         };
-        let joined = async {
-            self.change(add).await?;
-            self.change(MembershipChange::Promote(id)).await
-        };
-        match joined.await {
+        match self.change(add).await {
             Ok(()) => JoinReply::Joined,
             Err(error) => JoinReply::Failed(error),
         }

@@ -1,6 +1,7 @@
 //! The handle to the group, and what stands behind it.
 
 mod alarms;
+mod announce;
 mod fetch;
 mod files;
 mod form;

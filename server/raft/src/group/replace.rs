@@ -164,11 +164,15 @@ impl Inner {
 
     /// The change is committed by a majority of the old voters as well, and the old id gives nothing.
     fn safe_without(&self, old: MemberId, voters: &BTreeSet<MemberId>) -> Result<(), ChangeError> {
-        let needed = voters.len() / 2 + 1;
         let others = voters.iter().filter(|id| **id != old);
-        let alive = others.filter(|id| self.reachable(**id)).count();
-        if alive < needed {
-            return Err(ChangeError::QuorumUnsafe { alive, needed });
+        let remaining = others.clone().count();
+        let answering = others.filter(|id| self.reachable(**id)).count();
+        if answering <= voters.len() / 2 {
+            return Err(ChangeError::QuorumAtRisk {
+                id: old.0,
+                answering,
+                remaining,
+            });
         }
         Ok(())
     }

@@ -44,6 +44,8 @@ pub struct GroupStatus {
     pub snapshot: Option<u64>,
     /// Everything up to here is gone from the log.
     pub purged: Option<u64>,
+    /// Voters are being changed, or were and the change was left half done.
+    pub joint: bool,
     pub members: Vec<MemberStatus>,
 }
 
@@ -57,6 +59,8 @@ pub struct MemberStatus {
     pub matched: Option<u64>,
     /// It answered one of the last heartbeats; the leader alone knows.
     pub reachable: Option<bool>,
+    /// Where it says that it is, when that is elsewhere than `node` says.
+    pub moved: Option<ManagerNode>,
 }
 
 impl Inner {
@@ -85,6 +89,12 @@ impl Inner {
                     (false, _) => None,
                 },
                 reachable: leads.then_some(me || reachable),
+                moved: if me {
+                    let here = self.local.node();
+                    (*here != member.node).then(|| here.clone())
+                } else {
+                    self.local.book.moved(*id, member)
+                },
             }
         };
         GroupStatus {
@@ -96,6 +106,7 @@ impl Inner {
             applied: metrics.last_applied.map(|it| it.index),
             snapshot: metrics.snapshot.map(|it| it.index),
             purged: metrics.purged.map(|it| it.index),
+            joint: membership.get_joint_config().len() > 1,
             members: membership.nodes().map(member).collect(),
         }
     }

@@ -1,5 +1,7 @@
 use std::{fmt, time::Duration};
 
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tonic::transport::{
     Certificate, Channel, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig,
 };
@@ -57,9 +59,24 @@ impl Dialer {
         Self { tls }
     }
 
-    /// A connection that is dialled at its first use, and again whenever it is needed and broken.
-    pub(crate) fn lazy(&self, address: &str) -> Result<Channel, tonic::transport::Error> {
-        self.endpoint(address).map(|it| it.connect_lazy())
+    /// A connection that is dialled at its first use, and again whenever it is needed and broken; each time where
+    /// `address` says.
+    pub(crate) fn lazy(
+        &self,
+        address: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Result<Channel, tonic::transport::Error> {
+        let endpoint = self.endpoint(&address())?;
+        let connector = tower::service_fn(move |_: http::Uri| {
+            let address = address();
+            async move {
+                let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address))
+                    .await
+                    .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?;
+                stream.set_nodelay(true)?;
+                Ok::<_, std::io::Error>(TokioIo::new(stream))
+            }
+        });
+        Ok(endpoint.connect_with_connector_lazy(connector))
     }
 
     /// A connection that stands on return.

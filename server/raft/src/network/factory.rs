@@ -22,9 +22,10 @@ impl RaftNetworkFactory<TypeConfig> for NetworkFactory {
     type Network = PeerConnection;
 
     async fn new_client(&mut self, target: MemberId, node: &Member) -> PeerConnection {
+        let (book, member) = (self.local.book.clone(), node.clone());
         let channel = self
             .dialer
-            .lazy(&node.node.raft_address)
+            .lazy(move || book.raft_address(target, &member))
             .map_err(|error| format!("address {:?}: {error}", node.node.raft_address));
         PeerConnection::new(target, node.clone(), self.local.clone(), channel)
     }

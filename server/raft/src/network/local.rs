@@ -12,7 +12,7 @@ use krakend_storage::{Identity, IdentityError};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::PROTOCOL;
+use super::{AddressBook, PROTOCOL};
 use crate::{
     store::Shared,
     types::{ManagerNode, Member, MemberId},
@@ -25,6 +25,8 @@ pub(crate) struct Local {
     node: ManagerNode,
     identity: Mutex<Identity>,
     shared: Arc<Shared>,
+    /// Where moved members are.
+    pub(crate) book: AddressBook,
     started: Instant,
     /// When the leader was last heard, in milliseconds since the start plus one. 0: never.
     heard: AtomicU64,
@@ -42,6 +44,7 @@ impl Local {
             node,
             identity: Mutex::new(identity),
             shared,
+            book: AddressBook::default(),
             started: Instant::now(),
             heard: AtomicU64::new(0),
         }
@@ -123,6 +126,33 @@ impl Local {
         self.verify_group(group)?;
         self.verify_store(from, from_store)?;
         Ok(MemberId(from))
+    }
+
+    /// A member that moved says where it is. Believed when it names this group and its own data directory.
+    pub(crate) fn note_moved(&self, handshake: Option<&Handshake>, node: ManagerNode) {
+        let uuid = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
+        let Some(handshake) = handshake else { return };
+        let (group, from) = (uuid(&handshake.group_id), uuid(&handshake.from_id));
+        if group.is_none() || group != self.identity().group_id {
+            return;
+        }
+        let store = uuid(&handshake.from_store);
+        if let (Some(from), Some(store)) = (from, store) {
+            self.note_address(MemberId(from), Some(store), node);
+        }
+    }
+
+    /// Remembers where a member is; `store` where it proved its data directory.
+    pub(crate) fn note_address(&self, id: MemberId, store: Option<Uuid>, node: ManagerNode) {
+        if id == self.id() {
+            return;
+        }
+        let member = self.shared.read().membership.get_node(&id).cloned();
+        if let Some(member) = member
+            && store.is_none_or(|store| store == member.store_id)
+        {
+            self.book.note(id, &member, node);
+        }
     }
 
     /// For calls that come before there is a group.

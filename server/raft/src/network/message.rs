@@ -70,6 +70,11 @@ pub(crate) enum MembershipChange {
     Remove(MemberId),
     Replace(Replacement),
     Transfer(MemberId),
+    FinishJoint,
+    Move {
+        id: MemberId,
+        node: ManagerNode,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,13 +84,22 @@ pub(crate) enum ChangeReply {
     Failed(ChangeError),
 }
 
-/// Who is there. The request carries nothing.
+/// Asks who is there.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ProbeRequest {
+    /// Where the caller is, when it is a member that wants to be found.
+    pub here: Option<ManagerNode>,
+}
+
+/// Who is there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ProbeReply {
     pub manager_id: Uuid,
     pub store_id: Uuid,
     pub group_id: Option<Uuid>,
     pub node: ManagerNode,
+    /// Members that it has heard of elsewhere than the membership says.
+    pub moved: Vec<(MemberId, ManagerNode)>,
 }
 
 /// Asks for the promise to become a member of a group that does not exist yet.

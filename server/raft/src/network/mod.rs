@@ -1,5 +1,6 @@
 //! Managers among themselves: 7001/tcp.
 
+mod book;
 mod channel;
 mod client;
 mod closing;
@@ -12,6 +13,7 @@ mod server;
 pub use channel::PeerTls;
 pub use server::{PeerService, PeerVerify};
 
+pub(crate) use book::AddressBook;
 pub(crate) use channel::Dialer;
 pub(crate) use client::{PIECE_BYTES, envelope};
 pub(crate) use closing::Closing;
@@ -19,8 +21,8 @@ pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
     ChangeReply, FetchRequest, GrantReply, GrantRequest, JoinReply, JoinRequest, MembershipChange,
-    ProbeReply, ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply,
-    Replacement,
+    ProbeReply, ProbeRequest, ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest,
+    ReplaceReply, Replacement,
 };
 pub(crate) use peers::{AskError, Peers};
 

@@ -8,8 +8,8 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{
-    FetchRequest, GrantRequest, JoinRequest, MembershipChange, ProposeRequest, ReadIndexRequest,
-    Replacement, SnapshotHead,
+    FetchRequest, GrantRequest, JoinRequest, MembershipChange, ProbeRequest, ProposeRequest,
+    ReadIndexRequest, Replacement, SnapshotHead,
 };
 use crate::{
     codec,
@@ -216,7 +216,11 @@ impl ManagerPeer for PeerService {
     }
 
     async fn probe(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
-        self.open_stranger::<()>(&request)?;
+        let question: ProbeRequest = self.open_stranger(&request)?;
+        if let Some(here) = question.here {
+            let handshake = request.get_ref().handshake.as_ref();
+            self.inner.local.note_moved(handshake, here);
+        }
         reply(&self.inner.probe_reply())
     }
 

@@ -195,6 +195,9 @@ impl LogThread {
         match command {
             Command::Append { records, done } => self.append(records, done),
             Command::SaveVote { vote, done } => {
+                // A vote must not outlive the entries that were written before it: a group whose first entry is lost
+                // and whose vote is kept can never be begun again.
+                self.sync_now();
                 // The file first: if we stop in between, the newer vote is the one that counts.
                 let written = vote_file::write(&self.dir, &vote);
                 failpoint::reach("vote-file-written");
@@ -351,6 +354,31 @@ impl LogThread {
         match self.log.flush(true, Some(done)) {
             Ok(()) => self.sync_in_flight = true,
             Err(error) => self.poison(error.to_string()),
+        }
+    }
+
+    /// Fsyncs what waits, and waits for it.
+    fn sync_now(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let fault = self.fault.clone();
+        let done = SyncDone(Box::new(move |result| {
+            let result = fault.apply(result);
+            let failure = result.as_ref().err().map(io::Error::to_string);
+            tell(waiting, &result);
+            let _ = sender.send(failure);
+        }));
+        let failure = match self.log.flush(true, Some(done)) {
+            Ok(()) => receiver
+                .recv()
+                .unwrap_or_else(|_| Some("the log's own thread has ended".into())),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(reason) = failure {
+            self.poison(reason);
         }
     }
 

@@ -3,8 +3,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::node::node_service_client::NodeServiceClient;
 use hyper_util::rt::TokioIo;
-use krakend_proto::node::node_service_client::NodeServiceClient;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
