@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use krakend_gossip::{Gossip, Key, KeyRing};
 use krakend_proto::join::SERVER_NAME;
-use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, PeerTls, PeerVerify, Timers};
+use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, OpenError, PeerTls, PeerVerify, Timers};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
@@ -45,6 +45,11 @@ pub type App = Arc<Context_>;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongSettings(pub String);
+
+/// Files of this manager are damaged and nobody can give back what they held: the process ends with 74.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DamagedFiles(pub String);
 
 struct Listeners {
     http: TcpListener,
@@ -206,7 +211,14 @@ async fn open_group(
         TimersProfile::Lan => Timers::lan(),
         TimersProfile::Wan => Timers::wan(),
     };
-    Ok(GroupHandle::open(config, Some(tls), clock::now_ms).await?)
+    config.peers.clone_from(&settings.peers);
+    let opened = GroupHandle::open(config, Some(tls), clock::now_ms).await;
+    opened.map_err(|error| match error {
+        OpenError::DamagedAlone(_) | OpenError::StateLost { .. } => {
+            DamagedFiles(error.to_string()).into()
+        }
+        error => error.into(),
+    })
 }
 
 fn tls(authority: &Authority, id: uuid::Uuid) -> anyhow::Result<ServerTlsConfig> {

@@ -7,6 +7,8 @@ use krakend_cluster_manager::{app, cli, log, settings};
 
 /// Exit code for settings that cannot hold (sysexits' EX_CONFIG).
 const EXIT_SETTINGS: u8 = 78;
+/// Exit code for damaged files that only an operator can give back (sysexits' EX_IOERR).
+const EXIT_DAMAGED: u8 = 74;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
@@ -34,9 +36,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            match error.downcast_ref::<app::WrongSettings>() {
-                Some(_) => ExitCode::from(EXIT_SETTINGS),
-                None => ExitCode::FAILURE,
+            if error.is::<app::WrongSettings>() {
+                ExitCode::from(EXIT_SETTINGS)
+            } else if error.is::<app::DamagedFiles>() {
+                ExitCode::from(EXIT_DAMAGED)
+            } else {
+                ExitCode::FAILURE
             }
         }
     }

@@ -13,6 +13,16 @@ pub enum OpenError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(
+        "{0}. No other manager is known that could give back what is lost: restore a backup, or move the data directory away and begin a new group"
+    )]
+    DamagedAlone(#[source] LogError),
+    #[error(
+        "neither the applied state nor a snapshot reaches to where the log begins (entry {purged}), and no other manager is known that could give them back: restore a backup"
+    )]
+    StateLost { purged: u64 },
+    #[error(transparent)]
+    File(#[from] krakend_storage::FileError),
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -110,6 +120,12 @@ pub enum ChangeError {
         "manager {0} is a member with another data directory: a wiped manager needs a new id, so remove `identity.json` from its data directory"
     )]
     Wiped(Uuid),
+    #[error(
+        "manager {0} still answers: only one whose log was damaged is replaced, and that one has stopped"
+    )]
+    StillThere(Uuid),
+    #[error("manager {id} is {behind} entries behind and has to catch up first")]
+    CatchingUp { id: Uuid, behind: u64 },
     #[error(
         "without manager {id} only {answering} of the {remaining} voters that remain would answer, and the group could not write any more: bring the others back, or remove a dead one first"
     )]

@@ -197,17 +197,28 @@ async fn a_wiped_member_with_its_old_id_is_refused() {
     let seen = propose(&managers[leads].handle(), bootstrap(group_id)).await;
     applied(&managers[wiped].handle(), seen.index).await;
     managers[wiped].crash().await;
-    let mut identity = krakend_raft::Identity::load_or_create(&managers[wiped].data_dir()).unwrap();
-    std::fs::remove_dir_all(managers[wiped].data_dir()).unwrap();
-    std::fs::create_dir_all(managers[wiped].data_dir()).unwrap();
+    let dir = managers[wiped].data_dir();
+    let mut identity = krakend_raft::Identity::load_or_create(&dir).unwrap();
+    let known = std::fs::read(dir.join("known-managers.json")).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("known-managers.json"), known).unwrap();
     identity.store_id = Uuid::new_v4();
-    identity.save(&managers[wiped].data_dir()).unwrap();
+    identity.save(&dir).unwrap();
     let back = managers[wiped].start().await;
-    let last = propose(&managers[leads].handle(), write(1)).await;
-    let mut index = back.applied();
-    let reached = index.wait_for(|it| *it >= last.index);
-    let waited = tokio::time::timeout(Duration::from_secs(2), reached).await;
-    assert!(waited.is_err(), "it gets no entries");
+    assert_ne!(back.identity().manager_id, identity.manager_id);
+    let told = async {
+        let way_out =
+            |it: &krakend_raft::Alarm| it.message.contains("a wiped manager needs a new id");
+        while !back.alarms().iter().any(way_out) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told)
+        .await
+        .expect("it is told why it gets nothing");
+    propose(&managers[leads].handle(), write(1)).await;
+    assert_eq!(back.stale().applied_index, 0, "it gets no entries");
     stop_all(managers).await;
 }
 

@@ -27,7 +27,7 @@ impl FileError {
 /// The log cannot be used. Nothing was acknowledged by the failing call.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("the Raft log is damaged: {}, at byte {offset}: {reason}. This manager must not vote with it: move the data directory away and let it join as a new manager", file.display())]
+    #[error("the Raft log is damaged: {}, at byte {offset}: {reason}. This manager must not vote with it", file.display())]
     Damaged {
         file: PathBuf,
         /// Offset inside the file, in bytes.
@@ -44,6 +44,13 @@ pub enum LogError {
     Closed,
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl LogError {
+    /// Whether the bytes on disk are wrong, so that opening them again cannot help.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
 }
 
 impl From<LogError> for io::Error {

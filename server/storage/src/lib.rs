@@ -11,7 +11,10 @@
 
 mod atomic_file;
 mod backup;
+mod damaged;
 mod error;
+#[doc(hidden)]
+pub mod failpoint;
 mod identity;
 mod lock;
 mod log;
@@ -22,8 +25,9 @@ mod state;
 
 pub use atomic_file::write_atomic;
 pub use backup::{BackupError, BackupFile, BackupReader, BackupWriter, TargetError, WrittenBackup};
+pub use damaged::{set_aside, set_aside_dirs};
 pub use error::{FileError, LogError, SnapshotError, StateError};
-pub use identity::{Grant, GrantMember, Identity, IdentityError};
+pub use identity::{Grant, GrantMember, Identity, IdentityError, LogOwner};
 pub use lock::{DataDirLock, LockError};
 pub use log::{LogPosition, LogRecord, LogSettings, LogStore, LogSummary, SyncFault, VoteRecord};
 pub use replacement::{Replacement, finish_replacement};

@@ -7,6 +7,7 @@ use krakend_raft::{GroupStatus, MemberStatus, StateView};
 
 use super::{
     access::Viewer,
+    alarms,
     problem::Failure,
     read::{Read, answer, view},
 };
@@ -40,6 +41,9 @@ pub async fn readyz(State(app): State<App>) -> (StatusCode, String) {
             format!("not ready: {reason}\n"),
         )
     };
+    if let Some(reason) = alarms::not_ready(&app) {
+        return not(&reason);
+    }
     if view.state.meta().group_id.is_none() {
         return not(&format!(
             "the group has not formed: {} managers are expected ({})",
@@ -124,11 +128,12 @@ fn manager(view: &StateView, member: &MemberStatus, last: u64) -> api::Manager {
     }
 }
 
-fn alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
+fn all_alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
     let state: &ClusterState = &view.state;
     let found = [backups::alarm(app, state), epoch::alarm(app, state)];
     let mut found: Vec<_> = found.into_iter().flatten().collect();
     found.extend(super::clock::alarms(app, view));
+    found.extend(alarms::of_manager(app));
     found
 }
 
@@ -174,7 +179,7 @@ pub fn group_status(app: &App, view: &StateView, status: &GroupStatus) -> api::G
         nodes_unreachable: unreachable,
         nodes_down: down,
         nodes_total: active + unreachable + down,
-        alarms: alarms(app, view),
+        alarms: all_alarms(app, view),
         last_backup: backups::last(&view.state),
         now: clock::rfc3339(clock::now_ms()),
         version: env!("CARGO_PKG_VERSION").into(),

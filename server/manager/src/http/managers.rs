@@ -184,6 +184,8 @@ impl From<ChangeError> for Failure {
             ChangeError::LastVoter(_) => (StatusCode::CONFLICT, "last-voter"),
             ChangeError::Wiped(_) => (StatusCode::CONFLICT, "wiped-manager"),
             ChangeError::QuorumAtRisk { .. } => (StatusCode::CONFLICT, "quorum-at-risk"),
+            ChangeError::StillThere(_) => (StatusCode::CONFLICT, "still-there"),
+            ChangeError::CatchingUp { .. } => (StatusCode::CONFLICT, "catching-up"),
             ChangeError::Refused(_) => (StatusCode::CONFLICT, "refused"),
             ChangeError::Indeterminate(_) => (StatusCode::GATEWAY_TIMEOUT, "indeterminate"),
         };

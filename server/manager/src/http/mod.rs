@@ -1,6 +1,7 @@
 //! Web interface and HTTP API on port 9897.
 
 mod access;
+mod alarms;
 mod assets;
 mod clock;
 mod configuration;

@@ -38,6 +38,10 @@ impl Inner {
                 peers: peers.len(),
             });
         }
+        if !self.local.identity().replaces.is_empty() {
+            self.wait_for_place().await;
+            return Ok(());
+        }
         if self.is_member(self.local.identity().manager_id) {
             return self.compare_groups(peers).await;
         }

@@ -13,7 +13,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{ClockStatus, GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve};
+use super::{
+    Alarm, ClockStatus, GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve,
+};
 use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
     network::{MembershipChange, PeerService, PeerTls, PeerVerify},
@@ -105,6 +107,11 @@ impl GroupHandle {
     /// The same, with what only the leader knows of the others; it is asked and has `within` to answer.
     pub async fn observed_status(&self, within: Duration) -> GroupStatus {
         self.inner.observed_status(within).await
+    }
+
+    /// What is wrong with this manager.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.inner.alarms.list()
     }
 
     /// Follows the index of the last applied entry; 0 at first.

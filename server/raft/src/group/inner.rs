@@ -9,7 +9,7 @@ use openraft::{ServerState, async_runtime::WatchReceiver};
 use tokio::{runtime::Runtime, sync::watch};
 use uuid::Uuid;
 
-use super::status::Leadership;
+use super::{alarms::Alarms, status::Leadership};
 use crate::{
     network::{Local, PeerTls, Peers},
     store::{Shared, WriteBehind},
@@ -34,6 +34,9 @@ pub(crate) struct Inner {
     pub(super) leadership: watch::Sender<Leadership>,
     /// One step of forming at a time, ours or another manager's.
     pub(super) forming: tokio::sync::Mutex<()>,
+    pub(super) alarms: Alarms,
+    /// Snapshots given to managers that ask for one: one at a time.
+    pub(super) fetches: tokio::sync::Semaphore,
     pub(super) fault: watch::Sender<Option<String>>,
     /// The leader to whom a connection stands that tells of its end.
     pub(super) attended: watch::Sender<Option<MemberId>>,

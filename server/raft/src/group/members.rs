@@ -75,6 +75,7 @@ impl Inner {
             }
             MembershipChange::Promote(id) => self.promote(id).await,
             MembershipChange::Remove(id) => self.remove(id).await,
+            MembershipChange::Replace(request) => self.replace(request).await,
             MembershipChange::Transfer(id) => self.transfer(id).await,
             MembershipChange::FinishJoint => self.finish_joint().await,
             MembershipChange::Move { id, node } => self.set_node(id, node).await,
@@ -131,7 +132,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn remove(&self, id: MemberId) -> Result<(), ChangeError> {
+    pub(super) async fn remove(&self, id: MemberId) -> Result<(), ChangeError> {
         if self.known(id).is_none() {
             return Err(ChangeError::NoSuchManager(id.0));
         }
@@ -227,7 +228,7 @@ impl Inner {
         }
     }
 
-    fn known(&self, id: MemberId) -> Option<Member> {
+    pub(super) fn known(&self, id: MemberId) -> Option<Member> {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.get_node(&id).cloned()
@@ -249,7 +250,7 @@ impl Inner {
     }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     change: impl Future<Output = Result<T, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>>,
 ) -> Result<(), ChangeError> {
     match tokio::time::timeout(CHANGE_WITHIN, change).await {

@@ -1,19 +1,25 @@
 //! The handle to the group, and what stands behind it.
 
+mod alarms;
 mod announce;
 mod clock;
+mod fetch;
+mod files;
 mod form;
 mod handle;
 mod inner;
+mod known;
 mod members;
 mod open;
 mod propose;
 mod read;
+mod replace;
 mod serve;
 mod snapshots;
 mod status;
 mod vigil;
 
+pub use alarms::{Alarm, AlarmKind};
 pub use clock::{ClockReading, ClockStatus};
 pub use handle::GroupHandle;
 pub use open::{GroupConfig, SnapshotSettings};

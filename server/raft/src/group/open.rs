@@ -1,23 +1,28 @@
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use krakend_storage::{
-    DataDirLock, Identity, LogSettings, LogStore, SnapshotFiles, StateError, StateStore, SyncFault,
-    finish_replacement,
-};
+use krakend_storage::{LogStore, SyncFault};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::watch,
+    sync::{Semaphore, watch},
 };
 
-use super::{Inner, clock, snapshots, status, status::Leadership, vigil};
+use super::{
+    Inner,
+    alarms::Alarms,
+    clock, fetch,
+    files::{self, Opened},
+    known, replace, snapshots, status,
+    status::Leadership,
+    vigil,
+};
 use crate::{
     error::OpenError,
     network::{Clock, Dialer, Local, NetworkFactory, PeerTls, Peers},
-    store::{LogStorage, Shared, StateMachine, WriteBehind},
+    store::{LogStorage, StateMachine},
     timers::Timers,
     types::{ManagerNode, Raft},
 };
@@ -56,6 +61,8 @@ pub struct GroupConfig {
     pub data_dir: PathBuf,
     /// How this manager is called and reached.
     pub manager: ManagerNode,
+    /// The other managers as the settings know them, as `host:port`: whom to ask when files of this one are damaged.
+    pub peers: Vec<String>,
     pub timers: Timers,
     pub snapshots: SnapshotSettings,
     /// Lets tests fail the fsyncs of the log.
@@ -68,21 +75,12 @@ impl GroupConfig {
         Self {
             data_dir,
             manager,
+            peers: Vec::new(),
             timers: Timers::lan(),
             snapshots: SnapshotSettings::default(),
             sync_fault: None,
         }
     }
-}
-
-/// What lies on disk, opened and verified.
-struct Opened {
-    lock: DataDirLock,
-    identity: Identity,
-    log: LogStore,
-    files: SnapshotFiles,
-    shared: Arc<Shared>,
-    behind: Arc<WriteBehind>,
 }
 
 impl Inner {
@@ -97,25 +95,27 @@ impl Inner {
         dialer
             .endpoint("127.0.0.1:7001")
             .map_err(|error| OpenError::Tls(error.to_string()))?;
-        let (dir, fault) = (config.data_dir.clone(), config.sync_fault.clone());
-        let opened = tokio::task::spawn_blocking(move || open_files(&dir, fault))
+        let to_open = config.clone();
+        let opened = tokio::task::spawn_blocking(move || files::open(&to_open))
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))??;
+        let local = Arc::new(Local::new(
+            config.data_dir,
+            config.manager,
+            opened.identity.clone(),
+            opened.shared.clone(),
+            clock.clone(),
+        ));
+        fill_gap(&opened, &dialer, &local).await?;
         let Opened {
             lock,
-            identity,
             log,
             files,
             shared,
             behind,
+            others,
+            ..
         } = opened;
-        let local = Arc::new(Local::new(
-            config.data_dir,
-            config.manager,
-            identity,
-            shared.clone(),
-            clock,
-        ));
         let runtime = runtime()?;
         let machine = StateMachine::new(shared.clone(), behind.clone(), files.clone());
         let network = NetworkFactory::new(dialer.clone(), local.clone());
@@ -141,6 +141,8 @@ impl Inner {
             behind,
             tls,
             timers: config.timers,
+            alarms: Alarms::new(clock),
+            fetches: Semaphore::new(1),
             leadership: watch::Sender::new(Leadership::default()),
             forming: tokio::sync::Mutex::default(),
             fault: watch::Sender::new(None),
@@ -154,6 +156,8 @@ impl Inner {
         runtime.spawn(status::watch_health(Arc::downgrade(&inner)));
         runtime.spawn(vigil::keep(Arc::downgrade(&inner)));
         runtime.spawn(snapshots::run(Arc::downgrade(&inner), config.snapshots));
+        runtime.spawn(known::keep(Arc::downgrade(&inner)));
+        runtime.spawn(replace::run(Arc::downgrade(&inner), others));
         if let Ok(mut kept) = inner.runtime.lock() {
             *kept = Some(runtime);
         }
@@ -161,27 +165,22 @@ impl Inner {
     }
 }
 
-fn open_files(dir: &Path, fault: Option<SyncFault>) -> Result<Opened, OpenError> {
-    let lock = DataDirLock::take(dir)?;
-    finish_replacement(dir).map_err(StateError::from)?;
-    let identity = Identity::load_or_create(dir)?;
-    let settings = LogSettings {
-        fault,
-        ..LogSettings::default()
+/// Where the log begins behind everything that is known of the state, another manager has to help.
+async fn fill_gap(opened: &Opened, dialer: &Dialer, local: &Local) -> Result<(), OpenError> {
+    let summary = opened.log.summary().await?;
+    let Some(purged) = summary.purged.map(|it| it.index) else {
+        return Ok(());
     };
-    let log = LogStore::open(&dir.join("log"), settings)?;
-    let files = SnapshotFiles::open(&dir.join("snapshots"))?;
-    let (store, current): (StateStore, _) = WriteBehind::load(&dir.join("state"))?;
-    let shared = Shared::new(current);
-    let behind = WriteBehind::start(store, shared.clone())?;
-    Ok(Opened {
-        lock,
-        identity,
-        log,
-        files,
-        shared,
-        behind,
-    })
+    if opened.have.is_some_and(|it| it.index >= purged) {
+        return Ok(());
+    }
+    let others = &opened.others;
+    if others.is_empty() {
+        opened.log.close().await;
+        return Err(OpenError::StateLost { purged });
+    }
+    let found = fetch::fetch(dialer, local, &opened.files, others, purged).await;
+    Ok(fetch::reconcile(&opened.log, found.position).await?)
 }
 
 fn runtime() -> Result<Runtime, OpenError> {

@@ -2,7 +2,7 @@ use std::{sync::Weak, time::Instant};
 
 use openraft::async_runtime::WatchReceiver;
 
-use super::{Inner, open::SnapshotSettings};
+use super::{AlarmKind, Inner, open::SnapshotSettings};
 
 /// Has Raft write a snapshot after so many bytes of log or after so long, on every manager by itself.
 pub(super) async fn run(inner: Weak<Inner>, settings: SnapshotSettings) {
@@ -11,6 +11,7 @@ pub(super) async fn run(inner: Weak<Inner>, settings: SnapshotSettings) {
     loop {
         look.tick().await;
         let Some(inner) = inner.upgrade() else { return };
+        look_for_damaged(&inner).await;
         let Ok(summary) = inner.log.summary().await else {
             return;
         };
@@ -43,6 +44,28 @@ pub(super) async fn run(inner: Weak<Inner>, settings: SnapshotSettings) {
             bytes: summary.end_offset,
         };
     }
+}
+
+/// What was set aside wants to be looked at and then deleted; until then the alarm stays.
+async fn look_for_damaged(inner: &Inner) {
+    let (dir, files) = (inner.local.data_dir().to_owned(), inner.files.clone());
+    let found = tokio::task::spawn_blocking(move || {
+        let mut found = krakend_storage::set_aside_dirs(&dir).unwrap_or_default();
+        found.extend(files.damaged().unwrap_or_default());
+        found
+    });
+    let found = found.await.unwrap_or_default();
+    if found.is_empty() {
+        return inner.alarms.clear(AlarmKind::DamagedFiles);
+    }
+    let names: Vec<_> = found.iter().map(|it| it.display().to_string()).collect();
+    inner.alarms.raise(
+        AlarmKind::DamagedFiles,
+        format!(
+            "damaged files were found and set aside; check this machine's disk and memory, then delete {}",
+            names.join(", ")
+        ),
+    );
 }
 
 /// Where the log stood at the last snapshot.

@@ -2,7 +2,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
-use krakend_proto::manager::{Envelope, Reply, manager_peer_client::ManagerPeerClient};
+use krakend_proto::manager::{Envelope, Handshake, Reply, manager_peer_client::ManagerPeerClient};
 use krakend_storage::SnapshotFile;
 use openraft::{
     OptionalSend, RaftNetworkV2,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Bytes of a snapshot in one message.
-const PIECE_BYTES: usize = 256 * 1024;
+pub(crate) const PIECE_BYTES: usize = 256 * 1024;
 
 type RpcError = RPCError<TypeConfig>;
 
@@ -65,14 +65,8 @@ impl PeerConnection {
     }
 
     fn envelope<T: Serialize>(&self, message: &T) -> Result<Envelope, RpcError> {
-        let payload = codec::encode(message).map_err(|error| network(&error))?;
-        Ok(Envelope {
-            handshake: Some(
-                self.local
-                    .handshake(Some((self.target, self.member.store_id))),
-            ),
-            payload: payload.into(),
-        })
+        let to = Some((self.target, self.member.store_id));
+        envelope(self.local.handshake(to), message).map_err(|error| network(&error))
     }
 
     async fn call<T, F, Fut>(
@@ -244,6 +238,17 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
         )
         .await
     }
+}
+
+/// One message with who speaks to whom.
+pub(crate) fn envelope<T: Serialize>(
+    handshake: Handshake,
+    message: &T,
+) -> std::io::Result<Envelope> {
+    Ok(Envelope {
+        handshake: Some(handshake),
+        payload: codec::encode(message)?.into(),
+    })
 }
 
 /// The file, piece by piece. A read error ends it early, which the receiver's checksum notices.

@@ -1,5 +1,5 @@
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -65,6 +65,10 @@ impl Local {
 
     pub(crate) fn id(&self) -> MemberId {
         MemberId(self.lock().manager_id)
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     pub(crate) fn node(&self) -> &ManagerNode {

@@ -72,6 +72,7 @@ pub(crate) enum MembershipChange {
     },
     Promote(MemberId),
     Remove(MemberId),
+    Replace(Replacement),
     Transfer(MemberId),
     FinishJoint,
     Move {
@@ -164,6 +165,29 @@ pub(crate) struct JoinRequest {
 pub(crate) enum JoinReply {
     Joined,
     Failed(ChangeError),
+}
+
+/// Asks that a manager whose log was damaged takes the place of its old id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Replacement {
+    /// Must be what the membership knows: it shows that the data directory is the same.
+    pub old: GrantMember,
+    pub id: MemberId,
+    pub store_id: Uuid,
+    pub node: ManagerNode,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ReplaceReply {
+    Done,
+    /// Not yet, or not at all; asking again is safe.
+    Failed(ChangeError),
+}
+
+/// Asks for a snapshot that contains this entry.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FetchRequest {
+    pub at_least: u64,
 }
 
 /// First message of a snapshot.

@@ -17,14 +17,15 @@ pub use server::{PeerService, PeerVerify};
 
 pub(crate) use book::AddressBook;
 pub(crate) use channel::Dialer;
+pub(crate) use client::{PIECE_BYTES, envelope};
 pub(crate) use clocks::{Clock, Clocks};
 pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
-    ChangeReply, DeathQuestion, DeathReply, GrantReply, GrantRequest, JoinReply, JoinRequest,
-    MembershipChange, ObserveReply, ProbeReply, ProbeRequest, ProposeReply, ProposeRequest,
-    ReadIndexReply, ReadIndexRequest, Run, SeenMember,
+    ChangeReply, DeathQuestion, DeathReply, FetchRequest, GrantReply, GrantRequest, JoinReply,
+    JoinRequest, MembershipChange, ObserveReply, ProbeReply, ProbeRequest, ProposeReply,
+    ProposeRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, Replacement, Run, SeenMember,
 };
 pub(crate) use peers::{AskError, Peers};
 

@@ -13,8 +13,8 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{
-    DeathQuestion, GrantRequest, JoinRequest, MembershipChange, ProbeRequest, ProposeRequest,
-    ReadIndexRequest, Run, SnapshotHead,
+    DeathQuestion, FetchRequest, GrantRequest, JoinRequest, MembershipChange, ProbeRequest,
+    ProposeRequest, ReadIndexRequest, Replacement, Run, SnapshotHead,
 };
 use crate::{
     codec,
@@ -148,6 +148,7 @@ impl PeerService {
 impl ManagerPeer for PeerService {
     type AppendStreamStream = ReceiverStream<Result<Reply, Status>>;
     type AttendStream = ReceiverStream<Result<Reply, Status>>;
+    type FetchSnapshotStream = ReceiverStream<Result<Reply, Status>>;
 
     async fn append(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let (_, rpc): (_, AppendEntriesRequest<TypeConfig>) = self.open(&request)?;
@@ -286,6 +287,19 @@ impl ManagerPeer for PeerService {
     async fn join(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let question: JoinRequest = self.open_stranger(&request)?;
         self.reply(&self.inner.handle_join(question).await)
+    }
+
+    async fn replace(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let question: Replacement = self.open_stranger(&request)?;
+        self.reply(&self.inner.handle_replace(question).await)
+    }
+
+    async fn fetch_snapshot(
+        &self,
+        request: Request<Envelope>,
+    ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
+        let (_, question): (_, FetchRequest) = self.open(&request)?;
+        self.inner.handle_fetch(question).await.map(Response::new)
     }
 }
 

@@ -2,7 +2,7 @@ use std::{io, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use krakend_domain::{ClusterState, LogEntry};
-use krakend_storage::{SnapshotFile, SnapshotFiles, SnapshotReader};
+use krakend_storage::{SnapshotFile, SnapshotFiles, SnapshotReader, failpoint};
 use openraft::{
     EntryPayload, OptionalSend,
     storage::{EntryResponder, RaftStateMachine},
@@ -11,7 +11,7 @@ use openraft::{
 use super::{
     Shared, WriteBehind,
     shared::{Current, Unwritten},
-    snapshot::SnapshotBuilder,
+    snapshot::{SnapshotBuilder, build as build_snapshot},
 };
 use crate::{
     codec,
@@ -41,6 +41,7 @@ impl StateMachine {
             EntryPayload::Normal(payload) => Some(codec::decode::<LogEntry>(&payload.0)?),
             EntryPayload::Blank | EntryPayload::Membership(_) => None,
         };
+        failpoint::reach("apply");
         let mut current = self.shared.write();
         current.last_applied = Some(entry.log_id);
         current.unwritten.any = true;
@@ -82,6 +83,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let index = entry.log_id.index;
             let answer = self.apply_entry(entry)?;
             self.shared.publish_applied(index);
+            failpoint::reach("applied");
             if let Some(responder) = responder {
                 responder.send(answer);
             }
@@ -111,6 +113,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 "the snapshot file holds {found}, not {meta}"
             )));
         }
+        failpoint::reach("install-adopted");
         *self.shared.write() = Current {
             state,
             last_applied: meta.last_log_id,
@@ -123,27 +126,36 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         self.shared
             .publish_applied(meta.last_log_id.map_or(0, |it| it.index));
+        failpoint::reach("installed");
         self.behind.wake();
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
-        let files = self.files.clone();
-        let newest = move || -> io::Result<Option<Snapshot>> {
-            let Some(file) = files.newest()? else {
-                return Ok(None);
-            };
-            let reader = SnapshotReader::open(&file.path)?;
-            let meta = codec::decode(reader.meta())?;
-            Ok(Some(Snapshot {
-                meta,
-                snapshot: file,
-            }))
-        };
-        tokio::task::spawn_blocking(newest)
+        let (frozen, files) = (self.shared.read().clone(), self.files.clone());
+        tokio::task::spawn_blocking(move || current_snapshot(&frozen, &files))
             .await
             .map_err(io::Error::other)?
     }
+}
+
+/// The newest snapshot, verified before anybody gets it. Where that one turns out damaged the next must not take its
+/// place, since the log may begin behind it: a new one is built from the state.
+fn current_snapshot(frozen: &Current, files: &SnapshotFiles) -> io::Result<Option<Snapshot>> {
+    let Some(newest) = files.newest()? else {
+        return Ok(None);
+    };
+    let found = files.newest_verified(drop)?;
+    let applied = frozen.last_applied.map_or(0, |it| it.index);
+    if found.as_ref() != Some(&newest) && applied >= newest.position.index {
+        return build_snapshot(frozen, files).map(Some);
+    }
+    let Some(file) = found else { return Ok(None) };
+    let meta = codec::decode(SnapshotReader::open(&file.path)?.meta())?;
+    Ok(Some(Snapshot {
+        meta,
+        snapshot: file,
+    }))
 }
 
 /// Reads a whole snapshot; nothing of it counts before its last checksum is verified.

@@ -12,3 +12,4 @@ pub(crate) use behind::WriteBehind;
 pub(crate) use log::LogStorage;
 pub(crate) use machine::{StateMachine, read_state};
 pub(crate) use shared::{Current, Shared};
+pub(crate) use snapshot::build as build_snapshot;

@@ -34,7 +34,8 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     }
 }
 
-fn build(frozen: &Current, files: &SnapshotFiles) -> io::Result<Snapshot> {
+/// Blocks. Durable on return.
+pub(crate) fn build(frozen: &Current, files: &SnapshotFiles) -> io::Result<Snapshot> {
     let meta = SnapshotMeta {
         last_log_id: frozen.last_applied,
         last_membership: frozen.membership.clone(),

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -12,7 +12,7 @@ use std::{
 
 use krakend_domain::{Command, Digest, ManagerRecord, Role, TokenRecord};
 use krakend_raft::{
-    GroupConfig, GroupHandle, ManagerNode, Proposed, SnapshotSettings, SyncFault, Timers,
+    GroupConfig, GroupHandle, ManagerNode, OpenError, Proposed, SnapshotSettings, SyncFault, Timers,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -38,6 +38,7 @@ pub struct Manager {
     pub timers: Timers,
     /// How far its clock is ahead of the right one, in milliseconds.
     pub ahead_ms: Arc<AtomicI64>,
+    kept: Option<PathBuf>,
     running: Option<Running>,
 }
 
@@ -59,15 +60,34 @@ impl Manager {
             fault: SyncFault::default(),
             timers: Timers::lan(),
             ahead_ms: Arc::default(),
+            kept: None,
             running: None,
         }
     }
 
+    /// In a directory that outlives it, at the address where it was before.
+    pub async fn in_dir(dir: &Path) -> Self {
+        let mut manager = Self::new().await;
+        std::fs::create_dir_all(dir).unwrap();
+        let kept = dir.join("address");
+        match std::fs::read_to_string(&kept) {
+            Ok(address) => manager.address = address,
+            Err(_) => std::fs::write(&kept, &manager.address).unwrap(),
+        }
+        manager.kept = Some(dir.into());
+        manager
+    }
+
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        let dir = self.kept.as_deref().unwrap_or(self.dir.path());
+        dir.join("data")
     }
 
     pub async fn start(&mut self) -> GroupHandle {
+        self.try_start().await.unwrap()
+    }
+
+    pub async fn try_start(&mut self) -> Result<GroupHandle, OpenError> {
         let node = ManagerNode {
             name: format!("manager-{}", self.address),
             raft_address: self.address.clone(),
@@ -80,7 +100,7 @@ impl Manager {
         config.sync_fault = Some(self.fault.clone());
         let ahead_ms = self.ahead_ms.clone();
         let skewed = move || clock().saturating_add_signed(ahead_ms.load(Ordering::Relaxed));
-        let handle = GroupHandle::open(config, None, skewed).await.unwrap();
+        let handle = GroupHandle::open(config, None, skewed).await?;
         let listener = TcpListener::bind(&self.address).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = handle.clone();
@@ -93,7 +113,7 @@ impl Manager {
             stop,
             server,
         });
-        handle
+        Ok(handle)
     }
 
     pub fn handle(&self) -> GroupHandle {
@@ -132,6 +152,21 @@ pub async fn group_with(count: usize, set: impl Fn(&mut Manager)) -> Vec<Manager
         set(&mut manager);
         managers.push(manager);
     }
+    formed(managers).await
+}
+
+/// The same, each in a directory below `dir`.
+pub async fn group_in(dir: &Path, count: usize, snapshots: SnapshotSettings) -> Vec<Manager> {
+    let mut managers = Vec::new();
+    for n in 0..count {
+        let mut manager = Manager::in_dir(&dir.join(n.to_string())).await;
+        manager.snapshots = snapshots;
+        managers.push(manager);
+    }
+    formed(managers).await
+}
+
+async fn formed(mut managers: Vec<Manager>) -> Vec<Manager> {
     let peers: Vec<String> = managers.iter().map(|it| it.address.clone()).collect();
     let mut forming = Vec::new();
     for manager in &mut managers {

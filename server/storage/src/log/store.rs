@@ -8,7 +8,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    LogPosition, LogRecord, LogSummary, SyncFault, VoteRecord, engine, tail,
+    LogPosition, LogRecord, LogSummary, SyncFault, VoteRecord,
+    engine::{self, Engine},
+    tail,
     thread::{Command, LogThread},
     vote_file, watermark,
 };
@@ -57,6 +59,7 @@ impl LogStore {
             dir: wal.clone(),
             reason: error.to_string(),
         })?;
+        verify_beginning(&wal, &log)?;
         let second_vote = vote_file::read(dir)?;
         let (commands, queue) = mpsc::channel(QUEUE);
         let thread = LogThread::new(
@@ -159,4 +162,27 @@ impl LogStore {
         self.send(command(reply)).await?;
         answer.await.map_err(|_| LogError::Closed)
     }
+}
+
+/// The oldest file may be missing without a gap between the others; then the first entries after the purged ones are.
+fn verify_beginning(wal: &Path, log: &Engine) -> Result<(), LogError> {
+    let state = log.log_state();
+    let Some(last) = state.last().map(|id| id.1) else {
+        return Ok(());
+    };
+    let first = state.purged().map_or(0, |id| id.1 + 1);
+    if first > last {
+        return Ok(());
+    }
+    let found = log.read(first, first + 1).next();
+    let reason = match found {
+        Some(Ok(_)) => return Ok(()),
+        Some(Err(error)) => error.to_string(),
+        None => "the log file that held it is gone".into(),
+    };
+    Err(LogError::Damaged {
+        file: wal.into(),
+        offset: 0,
+        reason: format!("entry {first} cannot be read: {reason}"),
+    })
 }

@@ -152,3 +152,56 @@ async fn the_newer_copy_of_the_vote_wins() {
     assert_eq!(log.summary().await.unwrap().vote, Some(vote(5)));
     log.close().await;
 }
+
+/// A log in several small files.
+async fn several_files(dir: &Path) -> Vec<PathBuf> {
+    let settings = LogSettings {
+        file_bytes: 1000,
+        ..LogSettings::default()
+    };
+    let log = LogStore::open(dir, settings).unwrap();
+    for n in 0..10 {
+        append(&log, records(1, n * 10..n * 10 + 10)).await.unwrap();
+    }
+    log.close().await;
+    let mut files: Vec<_> = fs::read_dir(dir.join("wal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "wal"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 3, "{files:?}");
+    files
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_any_log_file_is_named_with_its_record() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in several_files(dir.path()).await {
+        let good = fs::read(&file).unwrap();
+        let mut flipped = good.clone();
+        flipped[good.len() * 2 / 3] ^= 4;
+        fs::write(&file, &flipped).unwrap();
+        let error = open(dir.path()).unwrap_err();
+        assert!(
+            matches!(&error, LogError::Damaged { file: named, .. } if *named == file),
+            "{error}"
+        );
+        assert!(error.to_string().contains("record"), "{error}");
+        fs::write(&file, &good).unwrap();
+    }
+    open(dir.path()).unwrap().close().await;
+}
+
+#[tokio::test]
+async fn any_missing_log_file_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in several_files(dir.path()).await {
+        let away = dir.path().join("away");
+        fs::rename(&file, &away).unwrap();
+        let error = open(dir.path()).unwrap_err();
+        assert!(error.is_damage(), "{}: {error}", file.display());
+        fs::rename(&away, &file).unwrap();
+    }
+    open(dir.path()).unwrap().close().await;
+}

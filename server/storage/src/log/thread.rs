@@ -16,7 +16,7 @@ use super::{
     engine::{Engine, Payload, SyncDone},
     vote_file, watermark,
 };
-use crate::LogError;
+use crate::{LogError, failpoint};
 
 /// How old the watermark on disk may grow while the log is written.
 const WATERMARK_EVERY: Duration = Duration::from_secs(1);
@@ -195,8 +195,12 @@ impl LogThread {
         match command {
             Command::Append { records, done } => self.append(records, done),
             Command::SaveVote { vote, done } => {
+                // A vote must not outlive the entries that were written before it: a group whose first entry is lost
+                // and whose vote is kept can never be begun again.
+                self.sync_now();
                 // The file first: if we stop in between, the newer vote is the one that counts.
                 let written = vote_file::write(&self.dir, &vote);
+                failpoint::reach("vote-file-written");
                 self.write("a vote", done, |log| match written {
                     Ok(()) => log.save_vote(vote),
                     Err(error) => Err(error.into()),
@@ -213,7 +217,9 @@ impl LogThread {
                 self.write("to truncate", done, |log| log.truncate(from));
             }
             Command::Purge { upto, done } => {
+                failpoint::reach("log-purge");
                 self.write("to purge", done, |log| log.purge(upto.into()));
+                failpoint::reach("log-purged");
             }
             Command::Read {
                 from,
@@ -236,11 +242,13 @@ impl LogThread {
         if let Some(reason) = &self.poisoned {
             return done(Err(LogError::Poisoned(reason.clone()).into()));
         }
+        failpoint::reach("log-append");
         let entries = records
             .into_iter()
             .map(|record| (record.position.into(), Payload(record.bytes)));
         match self.log.append(entries) {
             Ok(segment) => {
+                failpoint::reach("log-appended");
                 self.end = end_of(segment);
                 self.waiting.push(done);
             }
@@ -334,6 +342,7 @@ impl LogThread {
         let slot = self.synced.clone();
         let done = SyncDone(Box::new(move |result| {
             let result = fault.apply(result);
+            failpoint::reach("log-synced");
             let failure = result.as_ref().err().map(io::Error::to_string);
             tell(waiting, &result);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Synced { end, failure });
@@ -345,6 +354,31 @@ impl LogThread {
         match self.log.flush(true, Some(done)) {
             Ok(()) => self.sync_in_flight = true,
             Err(error) => self.poison(error.to_string()),
+        }
+    }
+
+    /// Fsyncs what waits, and waits for it.
+    fn sync_now(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let fault = self.fault.clone();
+        let done = SyncDone(Box::new(move |result| {
+            let result = fault.apply(result);
+            let failure = result.as_ref().err().map(io::Error::to_string);
+            tell(waiting, &result);
+            let _ = sender.send(failure);
+        }));
+        let failure = match self.log.flush(true, Some(done)) {
+            Ok(()) => receiver
+                .recv()
+                .unwrap_or_else(|_| Some("the log's own thread has ended".into())),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(reason) = failure {
+            self.poison(reason);
         }
     }
 
@@ -379,7 +413,10 @@ impl LogThread {
     fn save_watermark(&mut self, end: u64) {
         self.watermark_at = Instant::now();
         match watermark::write(&self.dir, end) {
-            Ok(()) => self.watermark = end,
+            Ok(()) => {
+                failpoint::reach("watermark-written");
+                self.watermark = end;
+            }
             Err(error) => tracing::warn!(%error, "the log's watermark was not written"),
         }
     }

@@ -7,12 +7,13 @@ use std::{
 use uuid::Uuid;
 
 use super::{SnapshotReader, SnapshotWriter};
-use crate::{FileError, LogPosition, SnapshotError, atomic_file::sync_dir};
+use crate::{FileError, LogPosition, SnapshotError, atomic_file::sync_dir, failpoint};
 
 /// How many snapshots stay.
 const KEEP: usize = 2;
 const SUFFIX: &str = "snapshot";
 const TEMPORARY: &str = "tmp";
+const DAMAGED: &str = "damaged";
 
 /// The directory of a manager's snapshots. Clones share it.
 #[derive(Clone, Debug)]
@@ -58,10 +59,12 @@ impl SnapshotFiles {
     ) -> Result<SnapshotFile, SnapshotError> {
         let temporary = self.temporary();
         let mut writer = SnapshotWriter::create(&temporary, meta)?;
+        failpoint::reach("snapshot-begun");
         for (key, value) in records {
             writer.push(&key, &value)?;
         }
         writer.finish()?;
+        failpoint::reach("snapshot-complete");
         self.publish(&temporary, position)
     }
 
@@ -82,9 +85,7 @@ impl SnapshotFiles {
             .file
             .sync_all()
             .map_err(FileError::of("fsync", &incoming.path))?;
-        for record in SnapshotReader::open(&incoming.path)? {
-            record?;
-        }
+        verify(&incoming.path)?;
         self.publish(&incoming.path, position)
     }
 
@@ -121,6 +122,53 @@ impl SnapshotFiles {
         Ok(found)
     }
 
+    /// The newest snapshot that is whole. Damaged ones are named in the log, set aside under another name, and told
+    /// through `damage`. Reads the whole file.
+    pub fn newest_verified(
+        &self,
+        mut damage: impl FnMut(String),
+    ) -> Result<Option<SnapshotFile>, SnapshotError> {
+        for file in self.list()? {
+            match verify(&file.path) {
+                Ok(()) => return Ok(Some(file)),
+                Err(error @ SnapshotError::Damaged { .. }) => {
+                    let aside = self.set_aside(&file)?;
+                    tracing::error!(%error, "a damaged snapshot was set aside as {}", aside.display());
+                    damage(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The damaged snapshots that were set aside and are still there.
+    pub fn damaged(&self) -> Result<Vec<PathBuf>, SnapshotError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(FileError::of("list", &self.dir))? {
+            let path = entry.map_err(FileError::of("list", &self.dir))?.path();
+            if path.extension().is_some_and(|it| it == DAMAGED) {
+                found.push(path);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Renamed, so that it is neither used nor lost. Of the damaged ones the newest two stay as well.
+    fn set_aside(&self, file: &SnapshotFile) -> Result<PathBuf, SnapshotError> {
+        let aside = file.path.with_extension(format!("{SUFFIX}.{DAMAGED}"));
+        fs::rename(&file.path, &aside).map_err(FileError::of("rename to", &aside))?;
+        sync_dir(&self.dir)?;
+        let kept = self.damaged()?;
+        let surplus = kept.len().saturating_sub(KEEP);
+        for old in kept.into_iter().take(surplus) {
+            tracing::warn!(file = %old.display(), "deleting the oldest of the damaged snapshots: {KEEP} are kept");
+            fs::remove_file(&old).map_err(FileError::of("remove", &old))?;
+        }
+        Ok(aside)
+    }
+
     /// The newest snapshot.
     pub fn newest(&self) -> Result<Option<SnapshotFile>, SnapshotError> {
         Ok(self.list()?.into_iter().next())
@@ -136,6 +184,7 @@ impl SnapshotFiles {
             position.index, position.term
         ));
         fs::rename(temporary, &path).map_err(FileError::of("rename to", &path))?;
+        failpoint::reach("snapshot-renamed");
         sync_dir(&self.dir)?;
         for old in self.list()?.into_iter().skip(KEEP) {
             fs::remove_file(&old.path).map_err(FileError::of("remove", &old.path))?;
@@ -170,6 +219,14 @@ impl Drop for IncomingSnapshot {
         // After `accept` the name is free again, and the error is expected.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Reads all of it.
+fn verify(path: &Path) -> Result<(), SnapshotError> {
+    for record in SnapshotReader::open(path)? {
+        record?;
+    }
+    Ok(())
 }
 
 fn position_of(name: &str) -> Option<LogPosition> {

@@ -67,3 +67,30 @@ fn any_flipped_byte_is_noticed() {
         }
     }
 }
+
+#[test]
+fn a_damaged_snapshot_is_set_aside_and_the_one_before_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = SnapshotFiles::open(dir.path()).unwrap();
+    for index in 1..=2 {
+        files.write(at(index), b"meta", records(200)).unwrap();
+    }
+    let newest = files.newest().unwrap().unwrap();
+    let mut content = fs::read(&newest.path).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    fs::write(&newest.path, &content).unwrap();
+    let mut told = Vec::new();
+    let found = files.newest_verified(|it| told.push(it)).unwrap().unwrap();
+    assert_eq!(found.position, at(1));
+    let name = newest.path.display().to_string();
+    assert!(told.len() == 1 && told[0].contains(&name), "{told:?}");
+    assert_eq!(files.newest().unwrap().unwrap().position, at(1));
+    let aside = files.damaged().unwrap();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(fs::read(&aside[0]).unwrap(), content);
+    // A truncated one as well, and then there is none.
+    fs::write(&found.path, &fs::read(&found.path).unwrap()[..40]).unwrap();
+    assert_eq!(files.newest_verified(drop).unwrap(), None);
+    assert_eq!(files.damaged().unwrap().len(), 2);
+}

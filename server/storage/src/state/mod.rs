@@ -1,15 +1,24 @@
+//! The applied records, in sled.
+
+mod tally;
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{FileError, StateError, record};
+use crate::{FileError, StateError, failpoint, record};
+use tally::Tally;
 
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// One tree holds both, because only within a tree a batch is atomic.
 const RECORD_PREFIX: u8 = b'r';
 const META_KEY: &[u8] = b"m";
+const TALLY_KEY: &[u8] = b"t";
 
 /// A record to be written (`Some`) or deleted (`None`).
 pub type Change = (Vec<u8>, Option<Vec<u8>>);
@@ -21,6 +30,7 @@ pub type Change = (Vec<u8>, Option<Vec<u8>>);
 pub struct StateStore {
     dir: PathBuf,
     db: sled::Db,
+    tally: Mutex<Tally>,
 }
 
 /// What was found on disk.
@@ -57,6 +67,8 @@ impl StateStore {
             .open()
             .map_err(open_error)?;
         let mut loaded = LoadedState::default();
+        let mut tally = Tally::default();
+        let mut stored_tally = None;
         for item in db.iter() {
             let (key, sealed) = item.map_err(open_error)?;
             let value =
@@ -66,8 +78,12 @@ impl StateStore {
                     reason,
                 })?;
             match key.split_first() {
-                Some((&RECORD_PREFIX, rest)) => loaded.records.push((rest.into(), value.into())),
+                Some((&RECORD_PREFIX, rest)) => {
+                    tally.change(&key, Some(&sealed));
+                    loaded.records.push((rest.into(), value.into()));
+                }
                 _ if *key == *META_KEY => loaded.meta = Some(value.into()),
+                _ if *key == *TALLY_KEY => stored_tally = Some(value.to_vec()),
                 _ => {
                     return Err(StateError::DamagedRecord {
                         dir: dir.into(),
@@ -77,9 +93,20 @@ impl StateStore {
                 }
             }
         }
+        // Written since the second version of this store; a store without it is of the first.
+        if stored_tally.is_some_and(|stored| stored != tally.to_bytes()) {
+            return Err(StateError::Open {
+                dir: dir.into(),
+                reason: format!(
+                    "its {} records are not those that were written",
+                    loaded.records.len()
+                ),
+            });
+        }
         let store = Self {
             dir: dir.into(),
             db,
+            tally: Mutex::new(tally),
         };
         Ok((store, loaded))
     }
@@ -91,15 +118,17 @@ impl StateStore {
         changes: impl IntoIterator<Item = Change>,
     ) -> Result<(), StateError> {
         let mut batch = sled::Batch::default();
+        let mut tally = self.tally();
         for (key, value) in changes {
             let key = record_key(&key);
-            match value {
-                Some(value) => batch.insert(&*key, record::seal(&key, &value)),
+            let sealed = value.map(|value| record::seal(&key, &value));
+            tally.change(&key, sealed.as_deref());
+            match sealed {
+                Some(sealed) => batch.insert(&*key, sealed),
                 None => batch.remove(&*key),
             }
         }
-        batch.insert(META_KEY, record::seal(META_KEY, meta));
-        self.apply(batch)
+        self.apply(batch, meta, &tally)
     }
 
     /// Replaces everything, as after the installation of a snapshot.
@@ -110,15 +139,18 @@ impl StateStore {
     ) -> Result<(), StateError> {
         // In one batch with the removals: a crash in between leaves the old state, whole.
         let mut batch = sled::Batch::default();
+        let mut tally = self.tally();
+        *tally = Tally::default();
         for key in self.db.iter().keys() {
             batch.remove(key.map_err(|error| self.write_error(error))?);
         }
         for (key, value) in records {
             let key = record_key(&key);
-            batch.insert(&*key, record::seal(&key, &value));
+            let sealed = record::seal(&key, &value);
+            tally.change(&key, Some(&sealed));
+            batch.insert(&*key, sealed);
         }
-        batch.insert(META_KEY, record::seal(META_KEY, meta));
-        self.apply(batch)
+        self.apply(batch, meta, &tally)
     }
 
     /// Hands everything to the operating system, for a clean stop.
@@ -137,10 +169,19 @@ impl StateStore {
         Ok(())
     }
 
-    fn apply(&self, batch: sled::Batch) -> Result<(), StateError> {
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, mut batch: sled::Batch, meta: &[u8], tally: &Tally) -> Result<(), StateError> {
+        batch.insert(META_KEY, record::seal(META_KEY, meta));
+        batch.insert(TALLY_KEY, record::seal(TALLY_KEY, &tally.to_bytes()));
+        failpoint::reach("state-write");
         self.db
             .apply_batch(batch)
-            .map_err(|error| self.write_error(error))
+            .map_err(|error| self.write_error(error))?;
+        failpoint::reach("state-written");
+        Ok(())
     }
 
     fn write_error(&self, error: sled::Error) -> StateError {
@@ -160,54 +201,4 @@ fn record_key(key: &[u8]) -> Vec<u8> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn records_and_their_position_come_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, loaded) = StateStore::open(dir.path()).unwrap();
-        assert!(loaded.meta.is_none() && loaded.records.is_empty());
-        store
-            .write(
-                b"1",
-                [
-                    (b"a".to_vec(), Some(b"one".to_vec())),
-                    (b"b".to_vec(), Some(vec![7; 50_000])),
-                ],
-            )
-            .unwrap();
-        store.write(b"2", [(b"a".to_vec(), None)]).unwrap();
-        drop(store);
-        let (store, loaded) = StateStore::open(dir.path()).unwrap();
-        assert_eq!(loaded.meta.as_deref(), Some(&b"2"[..]));
-        assert_eq!(loaded.records, [(b"b".to_vec(), vec![7; 50_000])]);
-        store
-            .replace(b"3", [(b"c".to_vec(), b"new".to_vec())])
-            .unwrap();
-        drop(store);
-        let (_, loaded) = StateStore::open(dir.path()).unwrap();
-        assert_eq!(loaded.records, [(b"c".to_vec(), b"new".to_vec())]);
-    }
-
-    #[test]
-    fn a_damaged_record_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, _) = StateStore::open(dir.path()).unwrap();
-        store
-            .write(b"1", [(b"k".to_vec(), Some(b"v".to_vec()))])
-            .unwrap();
-        store.db.insert(b"rk", &b"\x01nonsense"[..]).unwrap();
-        drop(store);
-        let error = StateStore::open(dir.path()).unwrap_err();
-        assert!(
-            matches!(&error, StateError::DamagedRecord { key, .. } if key == "726b"),
-            "{error}"
-        );
-        StateStore::delete(dir.path()).unwrap();
-        StateStore::open(dir.path()).unwrap();
-    }
 }
