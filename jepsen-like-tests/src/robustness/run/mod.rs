@@ -14,7 +14,7 @@ use super::history::{Clock, Recorder};
 use super::host::{Lab, LabError, Machine};
 use super::nemesis::{Hands, Kind, Nemesis, plan};
 use super::report::Outcome;
-use super::workload::{self, Clients, Reader, Server, Workload};
+use super::workload::{self, Client, Clients, Reader, Server, Workload};
 use super::{RunOptions, report};
 use ending::{AtEnd, at_end, recover};
 use forming::{FORM_WITHIN, form, prepare};
@@ -54,7 +54,12 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
     });
     let clients = Clients::new(recorder.clone(), servers.collect(), &token);
     let hands = Hands::new(machines, lab.network(), clients.clone());
-    let outcome = under_faults(options, &clients, &hands).await?;
+    let reader = clients.next();
+    let from = match workload::barrier_write(&reader, FORM_WITHIN).await {
+        Ok(index) => index,
+        Err(error) => return Ok(Ended::NotFormed(format!("{error:#}"))),
+    };
+    let outcome = under_faults(options, &clients, &hands, (&reader, from)).await?;
     hands
         .kill(&(0..options.managers).collect::<Vec<_>>())
         .await?;
@@ -70,13 +75,17 @@ async fn possible(options: &RunOptions, hands: &Hands) -> Vec<Kind> {
         .collect()
 }
 
-async fn under_faults(options: &RunOptions, clients: &Clients, hands: &Hands) -> Result<Outcome> {
+/// Faults, healing and checks. The last: the client that wrote first, and the log index of that.
+async fn under_faults(
+    options: &RunOptions,
+    clients: &Clients,
+    hands: &Hands,
+    (reader_client, from): (&Client, u64),
+) -> Result<Outcome> {
     let recorder = &clients.recorder;
     let clock = recorder.clock;
     let (clients_stop, all_stop) = (CancellationToken::new(), CancellationToken::new());
     let _ends_all = all_stop.clone().drop_guard();
-    let reader_client = clients.next();
-    let from = workload::barrier_write(&reader_client, FORM_WITHIN).await?;
     let readers = start_readers(options, clients, from, &all_stop);
     let supervised = tokio::spawn(hands.clone().supervise(clock, all_stop.clone()));
     let began = clock.now_ns();
@@ -106,8 +115,8 @@ async fn under_faults(options: &RunOptions, clients: &Clients, hands: &Hands) ->
     if let Some(progress) = progress {
         progress.abort();
     }
-    let recovered = recover(&reader_client, clients_stop, tasks).await;
-    let (at_end, last) = at_end(&reader_client, &readers, from, recovered.ok).await;
+    let recovered = recover(reader_client, clients_stop, tasks).await;
+    let (at_end, last) = at_end(reader_client, &readers, from, recovered.ok).await;
     all_stop.cancel();
     supervised.await?;
     let mut findings = vec![recovered, last, crashes(options, hands).await];
