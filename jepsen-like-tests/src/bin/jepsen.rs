@@ -52,7 +52,15 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    // With its causes and without a backtrace: most that goes wrong here is the machine's, not ours.
+    work().await.unwrap_or_else(|error| {
+        eprintln!("jepsen: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn work() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let temporary = tempfile::Builder::new()
         .prefix("krakend-jepsen-")

@@ -10,7 +10,7 @@ use krakend_domain::{ClusterState, Command, LogEntry};
 pub(crate) enum Bug {
     /// A linearizable read is answered from what this manager has.
     ReadWithoutReadIndex,
-    /// Every entry is applied once more.
+    /// Every eighth entry is applied once more.
     ApplyTwice,
     /// Idempotency keys are not looked at.
     IdempotencyForgotten,

@@ -35,6 +35,8 @@ pub struct Machine {
     paused: bool,
     /// Whether a file of it was damaged and has not been made good: it may refuse to run.
     pub damaged: bool,
+    /// Whether it was started again since.
+    pub restarted: bool,
     log_from: u64,
     /// A disk that can lose power; otherwise the directory is an ordinary one.
     disk: Option<Disk>,
@@ -77,6 +79,7 @@ impl Machine {
             process: None,
             paused: false,
             damaged: false,
+            restarted: false,
             log_from: 0,
             disk: None,
             starts: Arc::default(),
@@ -239,6 +242,12 @@ impl Machine {
         let log = std::fs::read(self.log()).unwrap_or_default();
         let from = usize::try_from(self.log_from).unwrap_or(usize::MAX);
         String::from_utf8_lossy(log.get(from..).unwrap_or_default()).into_owned()
+    }
+
+    /// Whether it has ended for the first time since it was damaged.
+    pub fn may_restart_damaged(&mut self) -> bool {
+        let ended = self.process.is_some() && !self.is_running();
+        ended && !std::mem::replace(&mut self.restarted, true)
     }
 
     /// Counts its starts.

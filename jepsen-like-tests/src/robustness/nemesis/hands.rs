@@ -157,7 +157,10 @@ impl Hands {
             let mut found = Vec::new();
             for (number, machine) in machines.iter_mut().enumerate() {
                 if machine.damaged {
-                    // Refusing is right then; whoever damaged it looks at the end of it.
+                    // It may refuse, or mend itself and want to be started once more; whoever damaged it looks at the end.
+                    if machine.may_restart_damaged() {
+                        found.push(number);
+                    }
                     continue;
                 }
                 if let Some(how) = machine.take_end() {

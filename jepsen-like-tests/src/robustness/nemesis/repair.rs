@@ -30,7 +30,7 @@ impl Hands {
             machine.start()?;
             return Ok(None);
         };
-        machine.damaged = true;
+        (machine.damaged, machine.restarted) = (true, false);
         machine.log_mark();
         machine.start()?;
         Ok(Some(damage))

@@ -228,3 +228,42 @@ impl GroupHandle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn open(dir: &std::path::Path) -> GroupHandle {
+        let node = ManagerNode {
+            name: "one".into(),
+            raft_address: "127.0.0.1:1".into(),
+            node_address: "127.0.0.1:1".into(),
+            http_address: "127.0.0.1:1".into(),
+        };
+        let config = GroupConfig::new(dir.join("data"), node);
+        let opened = GroupHandle::open(config, None, || 0).await;
+        opened.expect("opened")
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_panic_inside_raft_is_fatal_and_a_stop_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let group = open(dir.path()).await;
+        group.inner.stop().await;
+        assert_eq!(*group.inner.fault.borrow(), None);
+        drop(group);
+
+        let dir = tempfile::tempdir().expect("a directory");
+        let group = open(dir.path()).await;
+        let state = group.inner.raft.with_raft_state(|state| {
+            assert!(state.log_ids.last().is_some(), "on purpose");
+        });
+        state.await.expect_err("nobody is left to answer");
+        let reason = tokio::time::timeout(Duration::from_secs(30), group.fatal()).await;
+        let reason = reason.expect("noticed");
+        assert!(reason.contains("panicked"), "{reason}");
+        group.inner.stop().await;
+    }
+}

@@ -221,6 +221,13 @@ pub(super) async fn watch_health(inner: Weak<Inner>) {
             return;
         }
         if metrics.changed().await.is_err() {
+            // Gone without a last word: Raft's task has panicked. A stop says so first.
+            let silent = metrics.borrow_watched().running_state.is_ok();
+            if let Some(inner) = inner.upgrade()
+                && silent
+            {
+                note_fault(&inner, "Raft's task has panicked".into());
+            }
             return;
         }
     }

@@ -54,7 +54,7 @@ impl StateMachine {
         #[cfg(feature = "planted-bugs")]
         let command = crate::planted::understood(&current.state, command);
         #[cfg(feature = "planted-bugs")]
-        if crate::planted::has(crate::planted::Bug::ApplyTwice) {
+        if crate::planted::has(crate::planted::Bug::ApplyTwice) && index.is_multiple_of(8) {
             current.state.apply(index, &command);
         }
         let outcome = current.state.apply(index, &command);

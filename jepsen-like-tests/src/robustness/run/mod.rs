@@ -1,0 +1,183 @@
+//! One run from the first start to the report.
+
+mod ending;
+mod forming;
+mod processes;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use super::checker::{self, Finding};
+use super::history::{Clock, Recorder};
+use super::host::{Lab, LabError, Machine};
+use super::nemesis::{Hands, Kind, Nemesis, plan};
+use super::report::Outcome;
+use super::workload::{self, Client, Clients, Reader, Server, Workload};
+use super::{RunOptions, report};
+use ending::{AtEnd, at_end, recover};
+use forming::{FORM_WITHIN, form, prepare};
+use processes::{crashes, refusals};
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// This machine does not allow it.
+    Skipped(String),
+    /// The group never became ready.
+    NotFormed(String),
+    Done(Box<Outcome>),
+}
+
+/// Runs, checks, and writes history and report into the run's directory.
+///
+/// # Errors
+/// The run could not be carried out; what the managers did wrong is in the outcome instead.
+pub async fn run(options: &RunOptions) -> Result<Ended> {
+    let lab = match Lab::new(options.managers) {
+        Ok(lab) => lab,
+        Err(LabError::NotPermitted(reason)) => return Ok(Ended::Skipped(reason)),
+        Err(LabError::Broken(error)) => return Err(error.context("make hosts")),
+    };
+    let machines = prepare(&lab, options)?;
+    let formed = form(machines).await;
+    let (machines, token) = match formed {
+        Ok(formed) => formed,
+        Err(error) => return Ok(Ended::NotFormed(format!("{error:#}"))),
+    };
+    let clock = Clock::start();
+    let recorder = Recorder::new(clock);
+    let servers = machines.iter().map(|machine| Server {
+        http: machine.http,
+        starts: machine.starts(),
+    });
+    let clients = Clients::new(recorder.clone(), servers.collect(), &token);
+    let hands = Hands::new(machines, lab.network(), clients.clone());
+    let reader = clients.next();
+    let from = match workload::barrier_write(&reader, FORM_WITHIN).await {
+        Ok(index) => index,
+        Err(error) => return Ok(Ended::NotFormed(format!("{error:#}"))),
+    };
+    let outcome = under_faults(options, &clients, &hands, (&reader, from)).await?;
+    hands
+        .kill(&(0..options.managers).collect::<Vec<_>>())
+        .await?;
+    Ok(Ended::Done(Box::new(outcome)))
+}
+
+/// The kinds that this machine allows: power losses need disks of our own.
+async fn possible(options: &RunOptions, hands: &Hands) -> Vec<Kind> {
+    let has_disk = hands.machines.lock().await.iter().all(Machine::has_disk);
+    let kinds = options.nemeses.iter().copied();
+    kinds
+        .filter(|kind| *kind != Kind::Power || has_disk)
+        .collect()
+}
+
+/// Faults, healing and checks. The last: the client that wrote first, and the log index of that.
+async fn under_faults(
+    options: &RunOptions,
+    clients: &Clients,
+    hands: &Hands,
+    (reader_client, from): (&Client, u64),
+) -> Result<Outcome> {
+    let recorder = &clients.recorder;
+    let clock = recorder.clock;
+    let (clients_stop, all_stop) = (CancellationToken::new(), CancellationToken::new());
+    let _ends_all = all_stop.clone().drop_guard();
+    let readers = start_readers(options, clients, from, &all_stop);
+    let supervised = tokio::spawn(hands.clone().supervise(clock, all_stop.clone()));
+    let began = clock.now_ns();
+    let tasks = workload::start(&options.workloads, clients, options.seed, &clients_stop);
+    let time_ms = u64::try_from(options.time.as_millis())?;
+    let nemeses = possible(options, hands).await;
+    let steps = plan(options.seed, &nemeses, options.managers, time_ms);
+    let nemesis = Nemesis::new(hands.clone(), clock);
+    let progress = options.progress.then(|| {
+        tokio::spawn(report::progress(
+            options.time,
+            recorder.clone(),
+            nemesis.clone(),
+        ))
+    });
+    let faults = async {
+        nemesis.run(steps, &all_stop).await?;
+        let left = options
+            .time
+            .saturating_sub(Duration::from_nanos(clock.now_ns() - began));
+        tokio::time::sleep(left).await;
+        anyhow::Ok(())
+    };
+    faults.await.context("carry out the faults")?;
+    hands.heal().await?;
+    let ended = clock.now_ns();
+    if let Some(progress) = progress {
+        progress.abort();
+    }
+    let recovered = recover(reader_client, clients_stop, tasks).await;
+    let (at_end, last) = at_end(reader_client, &readers, from, recovered.ok).await;
+    all_stop.cancel();
+    supervised.await?;
+    let mut findings = vec![recovered, last, crashes(options, hands).await];
+    if nemeses.contains(&Kind::Corrupt) {
+        findings.push(refusals(hands).await);
+    }
+    findings.extend(check(options, recorder, &at_end));
+    let operations = recorder.operations();
+    let outcome = Outcome {
+        command: options.command(),
+        findings,
+        counts: recorder.counts(),
+        longest_unavailable_ms: checker::longest_unavailable_ms(&operations, began, ended),
+        ended_by_themselves: hands.ended().await,
+        bands: nemesis.bands(),
+        skipped: options
+            .nemeses
+            .iter()
+            .copied()
+            .filter(|kind| !nemeses.contains(kind))
+            .collect(),
+        damaged: hands.damaged().await,
+        dir: options.dir.clone(),
+    };
+    outcome.write(&operations, &at_end.streams)?;
+    Ok(outcome)
+}
+
+fn start_readers(
+    options: &RunOptions,
+    clients: &Clients,
+    from: u64,
+    stop: &CancellationToken,
+) -> Vec<Reader> {
+    if !options.workloads.contains(&Workload::Watch) {
+        return Vec::new();
+    }
+    (0..options.managers)
+        .map(|number| {
+            let rng = workload::rng(options.seed, 20_000 + number);
+            Reader::start(number, clients.clone(), from, rng, stop.clone())
+        })
+        .collect()
+}
+
+fn check(options: &RunOptions, recorder: &Recorder, at_end: &AtEnd) -> Vec<Finding> {
+    let operations = recorder.operations();
+    let mut findings = vec![
+        checker::linearizable(&operations, checker::linearizability::Budget::default()),
+        checker::stale_reads(&operations),
+        checker::agreement(&operations),
+        checker::chain(&at_end.chains, &operations),
+        checker::answers(&operations),
+    ];
+    if options.workloads.contains(&Workload::Idempotent) {
+        findings.push(checker::idempotence(&at_end.tokens, &operations));
+        findings.push(checker::replayed(&at_end.tokens, &operations));
+    }
+    if options.workloads.contains(&Workload::Watch) {
+        let (from, until) = at_end.watched;
+        findings.push(checker::watch(&at_end.streams, &operations, from, until));
+    }
+    findings
+}
