@@ -102,6 +102,10 @@ pub enum Rejected {
     GroupIdUsed(Uuid),
     #[error("the new epoch must be {least} or higher")]
     EpochTooLow { least: u64 },
+    #[error("piece {part} of the document does not fit to the others: publish it again")]
+    MalformedChunk { part: u32 },
+    #[error("the document did not arrive whole in time: publish it again")]
+    NotStaged,
 }
 
 fn role_word(role: JoinRole) -> &'static str {

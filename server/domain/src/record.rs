@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{FleetName, ManagerId, Millis, NodeId, TokenId, WindowKey};
 
@@ -23,6 +24,8 @@ pub enum RecordKey {
     Lineage,
     /// How scheduled backups go.
     Backup,
+    StagedBody(Uuid),
+    StagedChunk(Uuid, u32),
 }
 
 /// A persisted record that cannot be read.

@@ -12,6 +12,8 @@ pub use backups::BackupSettings;
 
 /// Where the settings file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/krakend/cluster-manager.yml";
+/// Largest document that can be set.
+const MAX_DOCUMENT_BYTES: usize = 16 << 20;
 const ENVIRONMENT_PREFIX: &str = "KRAKEND_CM_";
 
 /// Settings as a file, the environment or flags give them; every key may be missing.
@@ -81,6 +83,9 @@ pub struct Partial {
     /// Backups that are kept, the newest [default: 24]
     #[arg(long)]
     pub backup_keep: Option<usize>,
+    /// Largest configuration document that is taken, in bytes, at most 16 MiB [default: 16777216]
+    #[arg(long)]
+    pub max_document_bytes: Option<usize>,
     /// Let /metrics be read without a token [default: false]
     #[arg(long)]
     pub metrics_open: Option<bool>,
@@ -112,6 +117,7 @@ pub struct Settings {
     pub reap_ms: u64,
     pub lease_ms: u64,
     pub backups: Option<BackupSettings>,
+    pub max_document_bytes: usize,
     pub metrics_open: bool,
     pub log_format: LogFormat,
     pub log_level: String,
@@ -159,6 +165,7 @@ const KEYS: &[&str] = &[
     "backup_dir",
     "backup_every",
     "backup_keep",
+    "max_document_bytes",
     "metrics_open",
     "log_format",
     "log_level",
@@ -238,7 +245,8 @@ fn read_environment(
             | "reap_s"
             | "lease_s"
             | "metrics_open"
-            | "backup_keep" => {
+            | "backup_keep"
+            | "max_document_bytes" => {
                 serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
             }
             _ => serde_yaml_ng::Value::String(value),
@@ -277,6 +285,7 @@ impl Partial {
             backup_dir: self.backup_dir.or(other.backup_dir),
             backup_every: self.backup_every.or(other.backup_every),
             backup_keep: self.backup_keep.or(other.backup_keep),
+            max_document_bytes: self.max_document_bytes.or(other.max_document_bytes),
             metrics_open: self.metrics_open.or(other.metrics_open),
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
@@ -328,6 +337,7 @@ impl Partial {
             reap_ms: self.reap_s.unwrap_or(259_200).saturating_mul(1000),
             lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),
             backups,
+            max_document_bytes: self.max_document_bytes.unwrap_or(MAX_DOCUMENT_BYTES),
             metrics_open: self.metrics_open.unwrap_or(false),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             log_level: self.log_level.unwrap_or_else(|| "info".into()),
@@ -352,6 +362,13 @@ impl Settings {
                 "`peers` must list exactly that many managers as host:7001, this one included; it lists {}",
                 self.peers.len()
             )));
+        }
+        if !(1..=MAX_DOCUMENT_BYTES).contains(&self.max_document_bytes) {
+            return Err(SettingsError::Value {
+                key: "max_document_bytes",
+                value: self.max_document_bytes.to_string(),
+                reason: format!("use 1 to {MAX_DOCUMENT_BYTES}"),
+            });
         }
         for peer in &self.peers {
             address("peers", peer.clone())?;

@@ -10,6 +10,7 @@ mod nodes;
 mod persist;
 mod read;
 mod recording;
+mod staging;
 mod tokens;
 mod transaction;
 
@@ -18,6 +19,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,8 +27,8 @@ use uuid::Uuid;
 use crate::{
     Applied, BackupStatus, Command, Event, FleetName, FormerGroup, IdempotencyRecord,
     JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis,
-    NodeId, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected, TokenId, TokenRecord,
-    VersionRecord, WindowKey,
+    NodeId, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected, StagedBody, TokenId,
+    TokenRecord, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -49,6 +51,8 @@ pub struct ClusterState {
     /// Oldest first.
     pub(crate) lineage: Vector<FormerGroup>,
     pub(crate) backup: BackupStatus,
+    pub(crate) staged: OrdMap<Uuid, StagedBody>,
+    pub(crate) staged_chunks: OrdMap<(Uuid, u32), Bytes>,
 }
 
 /// Facts about the state as a whole.
@@ -157,6 +161,12 @@ impl Transaction<'_> {
             } => self.apply_change_manager(*id, name, *change, by),
             Command::BeginEpoch(new) => self.apply_begin_epoch(new),
             Command::ReportBackup(report) => self.apply_report_backup(report),
+            Command::StageChunk(chunk) => self.apply_stage_chunk(chunk),
+            Command::PublishStaged {
+                upload,
+                publication,
+            } => self.apply_publish_staged(*upload, publication),
+            Command::DropStaged { upload } => self.apply_drop_staged(*upload),
         }
     }
 }

@@ -32,6 +32,10 @@ impl ClusterState {
             RecordKey::Backup => {
                 (self.backup != BackupStatus::default()).then(|| encode(&self.backup))
             }
+            RecordKey::StagedBody(upload) => self.staged.get(upload).map(encode),
+            RecordKey::StagedChunk(upload, part) => {
+                self.staged_chunks.get(&(*upload, *part)).map(encode)
+            }
         }
     }
 
@@ -59,6 +63,12 @@ impl ClusterState {
                     .map(|(at, index)| RecordKey::IdempotencyAge(*at, *index)),
             )
             .chain([RecordKey::Lineage, RecordKey::Backup])
+            .chain(self.staged.keys().copied().map(RecordKey::StagedBody))
+            .chain(
+                self.staged_chunks
+                    .keys()
+                    .map(|(upload, part)| RecordKey::StagedChunk(*upload, *part)),
+            )
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -123,6 +133,13 @@ impl ClusterState {
             }
             RecordKey::Lineage => self.lineage = decode(&key, value)?,
             RecordKey::Backup => self.backup = decode(&key, value)?,
+            RecordKey::StagedBody(upload) => {
+                self.staged.insert(*upload, decode(&key, value)?);
+            }
+            RecordKey::StagedChunk(upload, part) => {
+                self.staged_chunks
+                    .insert((*upload, *part), decode(&key, value)?);
+            }
         }
         Ok(())
     }
