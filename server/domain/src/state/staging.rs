@@ -129,10 +129,11 @@ mod tests {
                 expires_ms: None,
             };
             let group_id = Uuid::from_u128(1);
-            group.apply(Command::Bootstrap {
+            let bootstrap = Command::Bootstrap {
                 group_id,
                 first_token,
-            });
+            };
+            group.apply(bootstrap).expect("a new group");
             group
         }
 
