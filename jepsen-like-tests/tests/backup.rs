@@ -400,5 +400,22 @@ async fn a_lost_quorum_is_recovered_from_one_manager_and_nodes_obey_it() -> Resu
     has_event(&stage, "group_recovered", "manager-2, manager-3").await?;
     publish(&mut stage, 3).await?;
     an_old_member_joins_empty(&mut stage, 2, &old_group).await?;
-    publish(&mut stage, 4).await
+    publish(&mut stage, 4).await?;
+    a_member_makes_no_new_secret(&mut stage).await
+}
+
+/// Another secret would be another certificate authority, which no node trusts.
+async fn a_member_makes_no_new_secret(stage: &mut Stage) -> Result<()> {
+    let secret = stage.options.dir.join("group-secret");
+    std::fs::rename(&secret, secret.with_extension("away"))?;
+    let manager = &mut stage.managers[0];
+    manager.kill().await?;
+    manager.start()?;
+    let process = manager.process.as_mut().context("started")?;
+    let ended = process.wait(LIMIT).await?;
+    assert_eq!(ended.code(), Some(78));
+    let log = std::fs::read_to_string(manager.log())?;
+    ensure!(log.contains("belongs to a group: copy"), "{log}");
+    ensure!(!secret.exists(), "a new secret was made");
+    Ok(())
 }

@@ -247,12 +247,12 @@ async fn a_stale_parent_an_oversized_body_and_a_bad_token_change_nothing() -> Re
     )?;
     let large = format!(
         "{{\"version\": 3, \"name\": \"{}\"}}",
-        "x".repeat(1_100_000)
+        "x".repeat(16_900_000)
     );
     problem(
         &group.publish(&large, Some(("if-match", &etag))).await?,
         413,
-        &["1048576"],
+        &["16777216", "max_document_bytes"],
     )?;
     let bad = Ask::get("/v1/nodes").header("authorization", "Bearer kcm_wrong");
     problem(&bad.send(group.http(), LIMIT).await?, 401, &["admin-token"])?;

@@ -3,8 +3,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    BackupReport, Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord, ManagerChange,
-    ManagerId, Millis, NewEpoch, NodeId, NodeState, Sample, SampleStream, TokenId, TokenRecord,
+    BackupReport, Chunk, Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord,
+    ManagerChange, ManagerId, Millis, NewEpoch, NodeId, NodeState, Sample, SampleStream, TokenId,
+    TokenRecord,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
@@ -130,6 +131,17 @@ pub enum Command {
         manager_id: ManagerId,
         /// Milliseconds ahead of the voters' median.
         ahead_ms: Option<i64>,
+    },
+    /// A piece of a body that is too large for one entry.
+    StageChunk(Chunk),
+    /// Publishes the body whose pieces are staged; the publication's own is empty.
+    PublishStaged {
+        upload: Uuid,
+        publication: Publication,
+    },
+    /// Forgets pieces that will not be published.
+    DropStaged {
+        upload: Uuid,
     },
 }
 

@@ -17,6 +17,7 @@ mod node;
 mod outcome;
 mod record;
 mod sketch;
+mod staging;
 mod state;
 mod statistics;
 mod token;
@@ -45,6 +46,7 @@ pub use node::{AppliedVersion, GatewayKind, NodeRecord, NodeState, Refusal, Seat
 pub use outcome::{Applied, Outcome, Rejected};
 pub use record::{RecordError, RecordKey};
 pub use sketch::Sketch;
+pub use staging::{Chunk, StagedBody};
 pub use state::{ClusterState, Fleet, Meta};
 pub use statistics::{
     BackendCell, BackendSample, EndpointCell, EndpointSample, NodeWindow, RecentSample, Sample,

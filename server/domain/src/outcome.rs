@@ -122,6 +122,10 @@ pub enum Rejected {
         "a leader's clock jumped ahead, so nothing is decided by time: `krakend-cluster-manager clock status` shows it, `clock confirm` or `clock reset` ends it"
     )]
     ClockHeld,
+    #[error("piece {part} of the document does not fit to the others: publish it again")]
+    MalformedChunk { part: u32 },
+    #[error("the document did not arrive whole in time: publish it again")]
+    NotStaged,
 }
 
 fn role_word(role: JoinRole) -> &'static str {

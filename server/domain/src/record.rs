@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{FleetName, ManagerId, Millis, NodeId, TokenId, WindowKey};
 
@@ -26,6 +27,8 @@ pub enum RecordKey {
     Clock,
     /// Where each topic changed last.
     Changes,
+    StagedBody(Uuid),
+    StagedChunk(Uuid, u32),
 }
 
 /// A persisted record that cannot be read.

@@ -125,9 +125,7 @@ fn read_secret(settings: &Settings) -> anyhow::Result<GroupSecret> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("making the data directory {}", settings.data_dir.display()))?;
     let path = &settings.secret_file;
-    let used = krakend_storage::Identity::load(&settings.data_dir);
-    if !path.exists() && used.is_ok_and(|identity| identity.is_some_and(|it| it.group_id.is_some()))
-    {
+    if !path.exists() && belongs_to_group(&settings.data_dir) {
         // A new one would be another certificate authority, which no node trusts.
         let (path, dir) = (path.display(), settings.data_dir.display());
         let text = format!(
@@ -140,6 +138,12 @@ fn read_secret(settings: &Settings) -> anyhow::Result<GroupSecret> {
         return Ok(GroupSecret::create(path)?);
     }
     GroupSecret::read(path).map_err(|error| WrongSettings(error.to_string()).into())
+}
+
+fn belongs_to_group(data_dir: &std::path::Path) -> bool {
+    let identity = krakend_storage::Identity::load(data_dir).ok().flatten();
+    identity.is_some_and(|it| it.group_id.is_some())
+        || krakend_storage::is_replacement_pending(data_dir)
 }
 
 fn read_license_key(settings: &Settings, secret: &GroupSecret) -> anyhow::Result<LicenseKey> {

@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{duration::parse_duration, log::LogFormat};
+use crate::log::LogFormat;
+
+mod backups;
+
+pub use backups::BackupSettings;
 
 /// Where the settings file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/krakend/cluster-manager.yml";
-/// Backups that may be kept at most.
-const MAX_BACKUPS: usize = 10_000;
+/// Largest document that can be set.
+const MAX_DOCUMENT_BYTES: usize = 16 << 20;
 const ENVIRONMENT_PREFIX: &str = "KRAKEND_CM_";
 
 /// Settings as a file, the environment or flags give them; every key may be missing.
@@ -82,6 +86,9 @@ pub struct Partial {
     /// Backups that are kept, the newest [default: 24]
     #[arg(long)]
     pub backup_keep: Option<usize>,
+    /// Largest configuration document that is taken, in bytes, at most 16 MiB [default: 16777216]
+    #[arg(long)]
+    pub max_document_bytes: Option<usize>,
     /// Let /metrics be read without a token [default: false]
     #[arg(long)]
     pub metrics_open: Option<bool>,
@@ -123,18 +130,10 @@ pub struct Settings {
     pub reap_ms: u64,
     pub lease_ms: u64,
     pub backups: Option<BackupSettings>,
+    pub max_document_bytes: usize,
     pub metrics_open: bool,
     pub log_format: LogFormat,
     pub log_level: String,
-}
-
-/// Where the leader writes backups, and how often.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackupSettings {
-    pub dir: PathBuf,
-    pub every_ms: u64,
-    /// So many stay, the newest.
-    pub keep: usize,
 }
 
 /// Settings that cannot hold. The process ends with 78.
@@ -180,6 +179,7 @@ const KEYS: &[&str] = &[
     "backup_dir",
     "backup_every",
     "backup_keep",
+    "max_document_bytes",
     "metrics_open",
     "log_format",
     "log_level",
@@ -258,8 +258,9 @@ fn read_environment(
             | "grace_s"
             | "reap_s"
             | "lease_s"
+            | "metrics_open"
             | "backup_keep"
-            | "metrics_open" => {
+            | "max_document_bytes" => {
                 serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
             }
             _ => serde_yaml_ng::Value::String(value),
@@ -299,48 +300,15 @@ impl Partial {
             backup_dir: self.backup_dir.or(other.backup_dir),
             backup_every: self.backup_every.or(other.backup_every),
             backup_keep: self.backup_keep.or(other.backup_keep),
+            max_document_bytes: self.max_document_bytes.or(other.max_document_bytes),
             metrics_open: self.metrics_open.or(other.metrics_open),
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
         }
     }
 
-    fn backups(&self) -> Result<Option<BackupSettings>, SettingsError> {
-        let wrong = |key, value: String, reason: &str| SettingsError::Value {
-            key,
-            value,
-            reason: reason.into(),
-        };
-        let Some(dir) = &self.backup_dir else {
-            let lonely = [
-                ("backup_every", self.backup_every.clone()),
-                ("backup_keep", self.backup_keep.map(|keep| keep.to_string())),
-            ];
-            return match lonely.into_iter().find_map(|(key, it)| Some((key, it?))) {
-                Some((key, value)) => Err(wrong(key, value, "set `backup_dir` as well")),
-                None => Ok(None),
-            };
-        };
-        let every = self.backup_every.as_deref().unwrap_or("1h");
-        let every_s =
-            parse_duration(every).map_err(|reason| wrong("backup_every", every.into(), &reason))?;
-        if every_s == 0 {
-            return Err(wrong("backup_every", every.into(), "use at least 1s"));
-        }
-        let keep = self.backup_keep.unwrap_or(24);
-        if !(1..=MAX_BACKUPS).contains(&keep) {
-            let reason = format!("use 1 to {MAX_BACKUPS}");
-            return Err(wrong("backup_keep", keep.to_string(), &reason));
-        }
-        Ok(Some(BackupSettings {
-            dir: dir.clone(),
-            every_ms: every_s.saturating_mul(1000),
-            keep,
-        }))
-    }
-
     fn resolve(self) -> Result<Settings, SettingsError> {
-        let backups = self.backups()?;
+        let backups = backups::resolve(&self)?;
         let host = gethostname::gethostname().to_string_lossy().into_owned();
         let listen = self.listen.unwrap_or_else(|| "0.0.0.0".into());
         let port = |given: Option<String>, port: u16| given.unwrap_or(format!("{listen}:{port}"));
@@ -385,6 +353,7 @@ impl Partial {
             reap_ms: self.reap_s.unwrap_or(259_200).saturating_mul(1000),
             lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),
             backups,
+            max_document_bytes: self.max_document_bytes.unwrap_or(MAX_DOCUMENT_BYTES),
             metrics_open: self.metrics_open.unwrap_or(false),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             log_level: self.log_level.unwrap_or_else(|| "info".into()),
@@ -409,6 +378,13 @@ impl Settings {
                 "`peers` must list exactly that many managers as host:7001, this one included; it lists {}",
                 self.peers.len()
             )));
+        }
+        if !(1..=MAX_DOCUMENT_BYTES).contains(&self.max_document_bytes) {
+            return Err(SettingsError::Value {
+                key: "max_document_bytes",
+                value: self.max_document_bytes.to_string(),
+                reason: format!("use 1 to {MAX_DOCUMENT_BYTES}"),
+            });
         }
         for peer in &self.peers {
             address("peers", peer.clone())?;

@@ -64,6 +64,11 @@ pub fn finish_replacement(data_dir: &Path) -> Result<Option<PathBuf>, FileError>
     carry_out(data_dir)
 }
 
+/// Whether a replacement was decided that nobody has carried out yet.
+pub fn is_replacement_pending(data_dir: &Path) -> bool {
+    data_dir.join(DECIDED).exists()
+}
+
 fn carry_out(data_dir: &Path) -> Result<Option<PathBuf>, FileError> {
     let decided = data_dir.join(DECIDED);
     if !decided.exists() {
@@ -195,6 +200,7 @@ mod tests {
     fn one_that_was_not_decided_is_forgotten() {
         let dir = old_directory();
         drop(prepare(dir.path()));
+        assert!(!is_replacement_pending(dir.path()));
         finish_replacement(dir.path()).unwrap();
         assert_eq!(content(dir.path()), ["old"; 3]);
         assert!(!dir.path().join(PREPARED).exists());
@@ -222,6 +228,7 @@ mod tests {
         for done in 0..=steps.len() {
             let dir = old_directory();
             prepare(dir.path()).decide().unwrap();
+            assert!(is_replacement_pending(dir.path()));
             fs::create_dir(dir.path().join("replaced-xyz")).unwrap();
             for (from, to) in &steps[..done] {
                 fs::rename(dir.path().join(from), dir.path().join(to)).unwrap();

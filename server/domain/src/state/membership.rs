@@ -135,6 +135,7 @@ impl Transaction<'_> {
         self.forget_windows();
         self.forget_idempotency_keys();
         self.forget_removed_nodes();
+        self.forget_given_up();
         self.tell_license_state();
         Ok(Applied::Done)
     }

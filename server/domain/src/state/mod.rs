@@ -11,6 +11,7 @@ mod nodes;
 mod persist;
 mod read;
 mod recording;
+mod staging;
 mod tokens;
 mod transaction;
 
@@ -19,6 +20,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -27,7 +29,7 @@ use crate::{
     Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
     IdempotencyRecord, JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId,
     ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected,
-    TokenId, TokenRecord, VersionRecord, WindowKey,
+    StagedBody, TokenId, TokenRecord, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -52,6 +54,8 @@ pub struct ClusterState {
     pub(crate) backup: BackupStatus,
     pub(crate) clock: ClockRecord,
     pub(crate) changes: Changes,
+    pub(crate) staged: OrdMap<Uuid, StagedBody>,
+    pub(crate) staged_chunks: OrdMap<(Uuid, u32), Bytes>,
 }
 
 /// Facts about the state as a whole.
@@ -166,6 +170,12 @@ impl Transaction<'_> {
                 manager_id,
                 ahead_ms,
             } => self.apply_report_clock(*manager_id, *ahead_ms),
+            Command::StageChunk(chunk) => self.apply_stage_chunk(chunk),
+            Command::PublishStaged {
+                upload,
+                publication,
+            } => self.apply_publish_staged(*upload, publication),
+            Command::DropStaged { upload } => self.apply_drop_staged(*upload),
         }
     }
 }

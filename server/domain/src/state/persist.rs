@@ -34,6 +34,10 @@ impl ClusterState {
             }
             RecordKey::Clock => Some(encode(&self.clock)),
             RecordKey::Changes => Some(encode(&self.changes)),
+            RecordKey::StagedBody(upload) => self.staged.get(upload).map(encode),
+            RecordKey::StagedChunk(upload, part) => {
+                self.staged_chunks.get(&(*upload, *part)).map(encode)
+            }
         }
     }
 
@@ -66,6 +70,12 @@ impl ClusterState {
                 RecordKey::Clock,
                 RecordKey::Changes,
             ])
+            .chain(self.staged.keys().copied().map(RecordKey::StagedBody))
+            .chain(
+                self.staged_chunks
+                    .keys()
+                    .map(|(upload, part)| RecordKey::StagedChunk(*upload, *part)),
+            )
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -132,6 +142,13 @@ impl ClusterState {
             RecordKey::Backup => self.backup = decode(&key, value)?,
             RecordKey::Clock => self.clock = decode(&key, value)?,
             RecordKey::Changes => self.changes = decode(&key, value)?,
+            RecordKey::StagedBody(upload) => {
+                self.staged.insert(*upload, decode(&key, value)?);
+            }
+            RecordKey::StagedChunk(upload, part) => {
+                self.staged_chunks
+                    .insert((*upload, *part), decode(&key, value)?);
+            }
         }
         Ok(())
     }

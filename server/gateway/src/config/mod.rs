@@ -25,7 +25,7 @@ use serde_json::Value;
 use walk::Walk;
 
 /// The longest document that is read, in bytes.
-pub const MAX_DOCUMENT_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Everything wrong or remarkable in a document. Never fails: what cannot be read is a finding too.
 pub fn check(document: &[u8], strictness: Strictness) -> Report {

@@ -7,8 +7,8 @@ use axum::{
 };
 use krakend_api as api;
 use krakend_domain::{
-    Applied, ClusterState, Command, Digest, FleetName, GatewayKind, NodeState, Publication,
-    Rejected, Topic, VersionRecord,
+    Applied, ClusterState, Digest, FleetName, GatewayKind, NodeState, Publication, Rejected, Topic,
+    VersionRecord,
 };
 use krakend_gateway::{Report, Severity, Strictness};
 use serde::Deserialize;
@@ -16,14 +16,16 @@ use sha2::Digest as _;
 
 use super::{
     access::{Operator, Viewer},
-    present,
+    large, present,
     problem::Failure,
     read::{Read, answer, view},
     write::{self, Refused, Written},
 };
 use crate::app::App;
 
-const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// Largest body that is read; `max_document_bytes` is what is taken, and somewhat less.
+pub const MAX_BODY_BYTES: usize = 17 << 20;
+const LARGE_BYTES: usize = 256 << 10;
 const MAX_TEXT: usize = 500;
 
 /// Query of a publication.
@@ -117,6 +119,7 @@ pub async fn check(
     body: Bytes,
 ) -> Result<Response, Failure> {
     let fleet = fleet_name(&fleet)?;
+    within_limit(&app, &body)?;
     let state = app.group.stale().state;
     existing(&state, &fleet)?;
     let report = checked(&state, &fleet, &body)?;
@@ -133,6 +136,7 @@ pub async fn publish(
 ) -> Result<Response, Failure> {
     let fleet = fleet_name(&fleet)?;
     let parent = precondition(&headers)?;
+    within_limit(&app, &body)?;
     if query.message.chars().count() > MAX_TEXT {
         return Err(Failure::bad_request(
             "message-too-long",
@@ -174,8 +178,12 @@ pub async fn publish(
         author: caller.name.clone(),
         message: query.message.clone(),
     };
-    let command = Command::Publish(publication);
-    match write::submit(&app, &caller, &headers, &request, command).await {
+    let prepared = large::prepare(&app, publication).await?;
+    let upload = prepared.upload();
+    let written = write::submit(&app, &caller, &headers, &request, prepared.command).await;
+    // Also after a success: a repeated request is answered without using its pieces.
+    large::discard(&app, upload).await;
+    match written {
         Ok(written) => published(&fleet, &written, warnings(&report)),
         Err(Refused::Rejected(rejected)) => Err(explain_stale(&app, &fleet, parent, rejected)),
         Err(refused) => Err(refused.into()),
@@ -266,18 +274,28 @@ fn strictness(state: &ClusterState, fleet: &FleetName) -> Strictness {
     }
 }
 
-fn checked(state: &ClusterState, fleet: &FleetName, body: &[u8]) -> Result<Report, Failure> {
-    if body.len() > MAX_DOCUMENT_BYTES {
-        return Err(Failure::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "document-too-large",
-            format!(
-                "the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are taken",
-                body.len()
-            ),
-        ));
+fn within_limit(app: &App, body: &[u8]) -> Result<(), Failure> {
+    let limit = app.settings.max_document_bytes;
+    if body.len() <= limit {
+        return Ok(());
     }
-    let report = krakend_gateway::check(body, strictness(state, fleet));
+    Err(Failure::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "document-too-large",
+        format!(
+            "the document has {} bytes; at most {limit} are taken (`max_document_bytes`)",
+            body.len()
+        ),
+    ))
+}
+
+fn checked(state: &ClusterState, fleet: &FleetName, body: &[u8]) -> Result<Report, Failure> {
+    let check = || krakend_gateway::check(body, strictness(state, fleet));
+    let report = match body.len() {
+        // A large one takes long, and other requests must not wait for it.
+        LARGE_BYTES.. => tokio::task::block_in_place(check),
+        _ => check(),
+    };
     if !report.has_errors() {
         return Ok(report);
     }
@@ -327,7 +345,8 @@ fn document(version: &VersionRecord) -> Result<serde_json::Value, Failure> {
             format!("version {} cannot be read: {reason}", version.number),
         )
     };
-    let body = zstd::bulk::decompress(&version.body, MAX_DOCUMENT_BYTES)
+    let size = usize::try_from(version.size_bytes).unwrap_or(MAX_BODY_BYTES);
+    let body = zstd::bulk::decompress(&version.body, size.min(MAX_BODY_BYTES))
         .map_err(|error| broken(error.to_string()))?;
     serde_json::from_slice(&body).map_err(|error| broken(error.to_string()))
 }

@@ -10,6 +10,7 @@ mod deadline;
 mod events;
 mod fleets;
 mod group;
+mod large;
 mod licensing;
 mod managers;
 mod metrics;
@@ -78,13 +79,18 @@ fn router(app: App) -> Router {
         .route("/v1/fleets/{fleet}", put(fleets::create))
         .route(
             "/v1/fleets/{fleet}/versions",
-            get(configuration::list).post(configuration::publish),
+            get(configuration::list)
+                .post(configuration::publish)
+                .layer(DefaultBodyLimit::max(configuration::MAX_BODY_BYTES)),
         )
         .route(
             "/v1/fleets/{fleet}/versions/{number}",
             get(configuration::show),
         )
-        .route("/v1/fleets/{fleet}/check", post(configuration::check))
+        .route(
+            "/v1/fleets/{fleet}/check",
+            post(configuration::check).layer(DefaultBodyLimit::max(configuration::MAX_BODY_BYTES)),
+        )
         .route(
             "/v1/license",
             get(licensing::show)

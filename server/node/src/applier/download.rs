@@ -7,7 +7,8 @@ use tonic::transport::Channel;
 
 use crate::orders::Wanted;
 
-const MAX_BYTES: u64 = 4 << 20;
+/// The largest document that a manager takes.
+const MAX_BYTES: u64 = 16 << 20;
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// A document that did not arrive as it must. Nothing of it is kept.
@@ -15,7 +16,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 pub enum DownloadError {
     #[error("the download failed: {0}")]
     Manager(String),
-    #[error("the document is longer than {MAX_BYTES} bytes")]
+    #[error("the document is longer than was ordered, or than {MAX_BYTES} bytes")]
     TooLong,
     #[error("the document's SHA-256 is not the one that was ordered")]
     Digest,
@@ -48,7 +49,7 @@ async fn fetch(
         .into_inner();
     let mut document = Vec::new();
     while let Some(chunk) = chunks.message().await.map_err(failed)? {
-        if (document.len() + chunk.data.len()) as u64 > MAX_BYTES {
+        if (document.len() + chunk.data.len()) as u64 > wanted.size_bytes.min(MAX_BYTES) {
             return Err(DownloadError::TooLong);
         }
         document.extend_from_slice(&chunk.data);

@@ -164,6 +164,7 @@ fn kind(key: &RecordKey) -> &'static str {
         RecordKey::Node(_) => "nodes",
         RecordKey::Fleet(_) => "fleets",
         RecordKey::Version(..) => "versions",
+        RecordKey::StagedBody(_) | RecordKey::StagedChunk(..) => "unpublished documents",
         RecordKey::License => "licences",
         RecordKey::Token(_) => "tokens",
         RecordKey::JoinToken(_) => "join tokens",
