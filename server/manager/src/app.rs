@@ -145,7 +145,9 @@ async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
             ))
         })?;
     Ok(Listeners {
-        http: tcp("listen_http", settings.listen_http.clone()).await?,
+        http: http::bind(&settings.listen_http).await.map_err(|error| {
+            WrongSettings(port_text("listen_http", &settings.listen_http, &error))
+        })?,
         nodes: tcp("listen_nodes", settings.listen_nodes.clone()).await?,
         managers: tcp("listen_managers", settings.listen_managers.clone()).await?,
         gossip,

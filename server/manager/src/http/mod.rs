@@ -38,6 +38,7 @@ use tokio::net::TcpListener;
 use crate::app::App;
 
 pub use shared::Shared;
+pub use stall::bind;
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 2 << 20;

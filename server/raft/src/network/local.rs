@@ -103,6 +103,12 @@ impl Local {
         current.last_applied.map_or(0, |it| it.index)
     }
 
+    /// Whether a living leader was heard within this time.
+    pub(crate) fn heard_within(&self, time: std::time::Duration) -> bool {
+        let heard = self.freshness.heard_at();
+        heard.is_some_and(|at| at.elapsed() <= time)
+    }
+
     /// How long ago the state was known to have everything that was committed, in milliseconds. A manager that has
     /// heard no leader since its start goes by the stamp of its newest entry.
     pub(crate) fn silence_ms(&self) -> u64 {
