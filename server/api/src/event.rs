@@ -26,6 +26,7 @@ pub enum EventKind {
     ClockReset,
     ClockOff,
     ClockRight,
+    FeatureLevelRaised,
     StatisticsWindow,
     /// Written by a newer manager; `message` still says what happened.
     #[serde(other)]

@@ -44,4 +44,5 @@ pub enum EventKind {
     ClockReset,
     ClockOff,
     ClockRight,
+    FeatureLevelRaised,
 }

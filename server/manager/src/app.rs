@@ -58,6 +58,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let authority = Authority::derive(&secret).context("deriving the group's authority")?;
     let node = manager_node(&settings);
     let group = open_group(&settings, node, &authority).await?;
+    check_feature_level(&group)?;
     let stop = CancellationToken::new();
     let managers = serve_managers(group.clone(), listeners.managers, stop.clone());
     let gossip = start_gossip(&settings, &secret, &group, listeners.gossip).await?;
@@ -188,6 +189,19 @@ async fn open_group(
     let mut config = GroupConfig::new(settings.data_dir.clone(), manager);
     config.timers = Timers::lan();
     Ok(GroupHandle::open(config, Some(tls), clock::now_ms).await?)
+}
+
+/// A program that is too old must not apply what it does not know.
+fn check_feature_level(group: &GroupHandle) -> anyhow::Result<()> {
+    let level = group.stale().state.meta().feature_level;
+    if level > krakend_domain::FEATURE_LEVEL {
+        anyhow::bail!(
+            "the group uses feature level {level}, this version ({}) supports {}: start a newer version; there is no way back below that level",
+            env!("CARGO_PKG_VERSION"),
+            krakend_domain::FEATURE_LEVEL
+        );
+    }
+    Ok(())
 }
 
 fn tls(authority: &Authority, id: uuid::Uuid) -> anyhow::Result<ServerTlsConfig> {

@@ -6,7 +6,7 @@ use super::chart::{Moment, MomentKind};
 use super::clock;
 
 /// Names of the messages on the event stream that carry an [`Event`].
-pub const STREAM_KINDS: [&str; 24] = [
+pub const STREAM_KINDS: [&str; 25] = [
     "group_formed",
     "manager_joined",
     "leader_elected",
@@ -29,6 +29,7 @@ pub const STREAM_KINDS: [&str; 24] = [
     "clock_reset",
     "clock_off",
     "clock_right",
+    "feature_level_raised",
     "statistics_window",
     "other",
 ];
@@ -79,6 +80,7 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::ClockReset
         | EventKind::ClockOff
         | EventKind::ClockRight
+        | EventKind::FeatureLevelRaised
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

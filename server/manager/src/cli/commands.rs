@@ -32,6 +32,7 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
         Command::License(license) => licensing(&client, license, output).await,
         Command::Token(token) => tokens(&client, token).await,
         Command::Clock(clock) => clock.run(&client, output).await,
+        Command::FeatureLevel(level) => level.run(&client, output).await,
         Command::Events { limit } => {
             let path = format!("/v1/events?history=true&limit={limit}");
             show::<api::EventList>(&client, &path, output, tables::events).await

@@ -4,6 +4,7 @@ mod clock;
 mod form;
 mod handle;
 mod inner;
+mod level;
 mod members;
 mod open;
 mod propose;

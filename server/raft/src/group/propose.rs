@@ -85,6 +85,12 @@ impl Inner {
                 ProposeError::TooLarge { bytes, limit } => ProposeReply::TooLarge { bytes, limit },
                 ProposeError::Stopped => ProposeReply::Stopped,
                 ProposeError::ClockOff { off } => ProposeReply::ClockOff { off },
+                ProposeError::FeatureLevel { needs, is } => {
+                    ProposeReply::FeatureLevel { needs, is }
+                }
+                ProposeError::NotSupported { level, who } => {
+                    ProposeReply::NotSupported { level, who }
+                }
             },
         }
     }
@@ -96,6 +102,9 @@ impl Inner {
         if let ClockVerdict::Off { ahead_ms } = self.clock_verdict() {
             let off = clock::text(ahead_ms);
             return Attempt::Held(ProposeError::ClockOff { off });
+        }
+        if let Err(error) = self.check_level(&command) {
+            return Attempt::Done(Err(error));
         }
         let payload = match self.stamp(command) {
             Ok(payload) => payload,
@@ -198,6 +207,8 @@ fn replied(reply: ProposeReply) -> Attempt {
         ProposeReply::NotLeader | ProposeReply::Stopped => return Attempt::NotLeader,
         ProposeReply::Indeterminate { reason } => Err(ProposeError::Indeterminate { reason }),
         ProposeReply::TooLarge { bytes, limit } => Err(ProposeError::TooLarge { bytes, limit }),
+        ProposeReply::FeatureLevel { needs, is } => Err(ProposeError::FeatureLevel { needs, is }),
+        ProposeReply::NotSupported { level, who } => Err(ProposeError::NotSupported { level, who }),
         ProposeReply::ClockOff { off } => return Attempt::Held(ProposeError::ClockOff { off }),
     })
 }

@@ -11,4 +11,6 @@ mod suite;
 pub(crate) use behind::WriteBehind;
 pub(crate) use log::LogStorage;
 pub(crate) use machine::StateMachine;
+#[cfg(test)]
+pub(crate) use shared::Current;
 pub(crate) use shared::Shared;
