@@ -99,14 +99,16 @@ impl Inner {
         if !self.is_leader() {
             return Attempt::NotLeader;
         }
-        if let ClockVerdict::Off { ahead_ms } = self.clock_verdict() {
+        // Judged and stamped by one look at the clock.
+        let now_ms = self.local.clocks().now_ms();
+        if let ClockVerdict::Off { ahead_ms } = self.clock_verdict(now_ms) {
             let off = clock::text(ahead_ms);
             return Attempt::Held(ProposeError::ClockOff { off });
         }
         if let Err(error) = self.check_level(&command) {
             return Attempt::Done(Err(error));
         }
-        let payload = match self.stamp(command) {
+        let payload = match stamp(now_ms, command) {
             Ok(payload) => payload,
             Err(error) => return Attempt::Done(Err(error)),
         };
@@ -129,24 +131,6 @@ impl Inner {
             }),
             Ok(Err(error)) => refused(error),
         }
-    }
-
-    /// The leader's clock, and the one encoding that log, wire and apply share.
-    fn stamp(&self, command: Command) -> Result<Payload, ProposeError> {
-        let entry = LogEntry {
-            time_ms: self.local.clocks().now_ms(),
-            command,
-        };
-        let payload = codec::payload(&entry).map_err(|error| ProposeError::Indeterminate {
-            reason: error.to_string(),
-        })?;
-        if payload.0.len() > MAX_COMMAND_BYTES {
-            return Err(ProposeError::TooLarge {
-                bytes: payload.0.len(),
-                limit: MAX_COMMAND_BYTES,
-            });
-        }
-        Ok(payload)
     }
 
     /// `repeatable`: gives a leader up as soon as another one leads.
@@ -187,6 +171,24 @@ impl Inner {
             Err(error @ AskError::Unknown { .. }) => indeterminate(error.to_string()),
         }
     }
+}
+
+/// The leader's clock, and the one encoding that log, wire and apply share.
+fn stamp(now_ms: u64, command: Command) -> Result<Payload, ProposeError> {
+    let entry = LogEntry {
+        time_ms: now_ms,
+        command,
+    };
+    let payload = codec::payload(&entry).map_err(|error| ProposeError::Indeterminate {
+        reason: error.to_string(),
+    })?;
+    if payload.0.len() > MAX_COMMAND_BYTES {
+        return Err(ProposeError::TooLarge {
+            bytes: payload.0.len(),
+            limit: MAX_COMMAND_BYTES,
+        });
+    }
+    Ok(payload)
 }
 
 fn replied(reply: ProposeReply) -> Attempt {
