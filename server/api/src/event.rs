@@ -31,6 +31,7 @@ pub enum EventKind {
     ClockReset,
     ClockOff,
     ClockRight,
+    FeatureLevelRaised,
     StatisticsWindow,
     GroupRestored,
     GroupRecovered,

@@ -7,6 +7,7 @@
 mod clock;
 mod configuration;
 mod event;
+mod feature_level;
 mod fleet;
 mod license;
 mod manager;
@@ -20,6 +21,7 @@ pub use configuration::{
     Finding, Published, RolloutProgress, Version, VersionList, VersionSummary,
 };
 pub use event::{Event, EventKind, EventList};
+pub use feature_level::{FeatureLevel, ManagerFeatureLevel};
 pub use fleet::{Fleet, FleetList};
 pub use license::{License, LicenseState};
 pub use manager::{

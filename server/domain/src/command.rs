@@ -143,9 +143,24 @@ pub enum Command {
     DropStaged {
         upload: Uuid,
     },
+    /// From now on commands and formats of this level may be used; there is no way back.
+    RaiseFeatureLevel {
+        level: u32,
+        by: String,
+    },
 }
 
 impl Command {
+    /// The feature level from which on every voter can apply it. A leader proposes it only from then on.
+    pub fn needs_level(&self) -> u32 {
+        match self {
+            Self::ConfirmClock { .. } | Self::ResetClock { .. } | Self::ReportClock { .. } => 2,
+            Self::Idempotent { command, .. } => command.needs_level(),
+            // Raising is how a group gets to where it may use what is new.
+            _ => 1,
+        }
+    }
+
     /// Whether it is the operator's word on the clock, which no jump rule holds up.
     pub(crate) fn sets_clock(&self) -> bool {
         match self {

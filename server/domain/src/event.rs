@@ -53,4 +53,5 @@ pub enum EventKind {
     ClockReset,
     ClockOff,
     ClockRight,
+    FeatureLevelRaised,
 }

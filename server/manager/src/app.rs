@@ -68,6 +68,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let authority = Authority::derive(&secret).context("deriving the group's authority")?;
     let node = manager_node(&settings);
     let group = open_group(&settings, node, &authority).await?;
+    check_feature_level(&group)?;
     let stop = CancellationToken::new();
     let managers = serve_managers(group.clone(), listeners.managers, stop.clone());
     let gossip = start_gossip(&settings, &secret, &group, listeners.gossip).await?;
@@ -172,7 +173,9 @@ async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
             ))
         })?;
     Ok(Listeners {
-        http: tcp("listen_http", settings.listen_http.clone()).await?,
+        http: http::bind(&settings.listen_http).await.map_err(|error| {
+            WrongSettings(port_text("listen_http", &settings.listen_http, &error))
+        })?,
         nodes: tcp("listen_nodes", settings.listen_nodes.clone()).await?,
         managers: tcp("listen_managers", settings.listen_managers.clone()).await?,
         gossip,
@@ -223,6 +226,19 @@ async fn open_group(
         }
         error => error.into(),
     })
+}
+
+/// A program that is too old must not apply what it does not know.
+fn check_feature_level(group: &GroupHandle) -> anyhow::Result<()> {
+    let level = group.stale().state.meta().feature_level;
+    if level > krakend_domain::FEATURE_LEVEL {
+        anyhow::bail!(
+            "the group uses feature level {level}, this version ({}) supports {}: start a newer version; there is no way back below that level",
+            env!("CARGO_PKG_VERSION"),
+            krakend_domain::FEATURE_LEVEL
+        );
+    }
+    Ok(())
 }
 
 fn tls(authority: &Authority, id: uuid::Uuid) -> anyhow::Result<ServerTlsConfig> {

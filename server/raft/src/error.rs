@@ -85,6 +85,16 @@ pub enum ProposeError {
         "the leader's clock is {off} the others', so it writes nothing and hands the leadership on: correct its clock (NTP)"
     )]
     ClockOff { off: String },
+    /// Nothing was written.
+    #[error(
+        "this needs feature level {needs}, the group is at {is}: when all managers run this version, raise it with `krakend-cluster-manager feature-level raise`"
+    )]
+    FeatureLevel { needs: u32, is: u32 },
+    /// Nothing was written.
+    #[error(
+        "feature level {level} is not supported by {who}: upgrade it, or wait until it has answered"
+    )]
+    NotSupported { level: u32, who: String },
 }
 
 impl ProposeError {

@@ -80,9 +80,9 @@ async fn without_anybody_to_hand_on_to_the_reason_is_named() {
     let deadline = || std::time::Instant::now() + Duration::from_millis(200);
     let refused = async {
         loop {
-            // Otherwise the readings are on their way, or the middle one leads already.
-            let answer = handle.propose(write(1), deadline()).await;
-            if let Err(error @ ProposeError::ClockOff { .. }) = answer {
+            // Until then the readings are on their way, or the middle one leads already.
+            let written = handle.propose(write(1), deadline()).await;
+            if let Err(error @ ProposeError::ClockOff { .. }) = written {
                 return error.to_string();
             }
             if handle.stale().leader != Some(handle.identity().manager_id) {
@@ -113,11 +113,64 @@ async fn a_group_of_one_has_nobody_to_compare_with_and_holds_the_jump() {
     let state = handle.linearizable(soon()).await.unwrap().state;
     assert_eq!(state.clock_hold(), Some(&hold));
     let by = "admin".to_owned();
-    propose(&handle, Command::ConfirmClock { by: by.clone() }).await;
+    // What is new waits for the group's consent.
+    let confirm = || Command::ConfirmClock { by: "admin".into() };
+    let early = handle.propose(confirm(), soon()).await.unwrap_err();
+    assert!(
+        matches!(early, ProposeError::FeatureLevel { needs: 2, is: 1 }),
+        "{early}"
+    );
+    let raise = |level| Command::RaiseFeatureLevel {
+        level,
+        by: "admin".into(),
+    };
+    let beyond = handle.propose(raise(99), soon()).await.unwrap_err();
+    assert!(
+        matches!(beyond, ProposeError::NotSupported { .. }),
+        "{beyond}"
+    );
+    propose(&handle, raise(2)).await;
+    propose(&handle, confirm()).await;
     assert!(handle.stale().state.clock_hold().is_none());
     manager.ahead_ms.store(0, Ordering::Relaxed);
     propose(&handle, Command::ResetClock { by }).await;
     let time_ms = handle.stale().state.meta().time_ms;
     assert!(time_ms.abs_diff(clock()) < 60_000, "{time_ms}");
     manager.crash().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feature_level_is_raised_when_every_voter_is_known_to_support_it() {
+    let mut managers = group(3, SnapshotSettings::default()).await;
+    let leads = leader(&managers).await;
+    let handle = managers[leads].handle();
+    propose(&handle, bootstrap(handle.group_id().unwrap())).await;
+    let raise = || Command::RaiseFeatureLevel {
+        level: 2,
+        by: "admin".into(),
+    };
+    let away = (leads + 1) % 3;
+    // A leader that has not heard of a voter since its own start does not know what it supports.
+    managers[away].crash().await;
+    managers[leads].crash().await;
+    managers[leads].start().await;
+    let other = managers[(leads + 2) % 3].handle();
+    let id = managers[leads].handle().identity().manager_id;
+    other.linearizable(soon()).await.unwrap();
+    other.transfer_leadership(id).await.unwrap();
+    let refused = other.propose(raise(), soon()).await.unwrap_err();
+    assert!(
+        matches!(refused, ProposeError::NotSupported { .. }),
+        "{refused}"
+    );
+    managers[away].start().await;
+    let raised = async {
+        while other.propose(raise(), soon()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, raised).await.unwrap();
+    let view = other.linearizable(soon()).await.unwrap();
+    assert_eq!(view.state.meta().feature_level, 2);
+    stop_all(managers).await;
 }

@@ -6,7 +6,7 @@ use super::chart::{Moment, MomentKind};
 use super::clock;
 
 /// Names of the messages on the event stream that carry an [`Event`].
-pub const STREAM_KINDS: [&str; 33] = [
+pub const STREAM_KINDS: [&str; 34] = [
     "group_formed",
     "manager_joined",
     "leader_elected",
@@ -34,6 +34,7 @@ pub const STREAM_KINDS: [&str; 33] = [
     "clock_reset",
     "clock_off",
     "clock_right",
+    "feature_level_raised",
     "statistics_window",
     "group_restored",
     "group_recovered",
@@ -95,6 +96,7 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::ClockReset
         | EventKind::ClockOff
         | EventKind::ClockRight
+        | EventKind::FeatureLevelRaised
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

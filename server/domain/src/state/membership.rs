@@ -131,6 +131,24 @@ impl Transaction<'_> {
         Ok(Applied::Done)
     }
 
+    pub(super) fn apply_raise_feature_level(
+        &mut self,
+        level: u32,
+        by: &str,
+    ) -> Result<Applied, Rejected> {
+        let before = self.state.meta.feature_level;
+        if level <= before {
+            return Ok(Applied::Unchanged);
+        }
+        self.state.meta.feature_level = level;
+        self.touch(Topic::Managers);
+        self.event(
+            EventKind::FeatureLevelRaised,
+            format!("{by} raised the feature level from {before} to {level}"),
+        );
+        Ok(Applied::Done)
+    }
+
     pub(super) fn apply_tick(&mut self) -> Result<Applied, Rejected> {
         self.forget_windows();
         self.forget_idempotency_keys();

@@ -69,6 +69,7 @@ pub struct Meta {
     pub epoch: u64,
     /// Grows with each change of any fleet's desired state.
     pub generation: u64,
+    /// Commands and formats up to this level may be used; grows only.
     pub feature_level: u32,
     /// Last state of the licence that was told as an event.
     pub license_state: Option<LicenseState>,
@@ -166,6 +167,7 @@ impl Transaction<'_> {
             Command::ReportBackup(report) => self.apply_report_backup(report),
             Command::ConfirmClock { by } => self.apply_confirm_clock(by),
             Command::ResetClock { by } => self.apply_reset_clock(by),
+            Command::RaiseFeatureLevel { level, by } => self.apply_raise_feature_level(*level, by),
             Command::ReportClock {
                 manager_id,
                 ahead_ms,

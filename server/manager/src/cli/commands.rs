@@ -38,6 +38,7 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
         // These ask no manager and are done before.
         Command::Snapshot(_) | Command::Recover(_) => Ok(()),
         Command::Clock(clock) => clock.run(&client, output).await,
+        Command::FeatureLevel(level) => level.run(&client, output).await,
         Command::Events { limit } => {
             let path = format!("/v1/events?history=true&limit={limit}");
             show::<api::EventList>(&client, &path, output, tables::events).await

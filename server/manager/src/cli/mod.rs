@@ -3,6 +3,7 @@
 mod client;
 mod clock;
 mod commands;
+mod feature_level;
 mod issue;
 mod members;
 mod offline;
@@ -95,6 +96,9 @@ pub enum Command {
     /// What time it is for the group, and whose clock says otherwise
     #[command(subcommand)]
     Clock(clock::Clock),
+    /// Which commands and formats the group may use
+    #[command(subcommand)]
+    FeatureLevel(feature_level::FeatureLevel),
     /// What happened, newest last
     Events {
         #[arg(long, default_value_t = 20)]

@@ -23,5 +23,7 @@ pub fn reports(app: &App, state: &ClusterState) -> Vec<Command> {
         .map(|reading| (reading.id, reading.ahead_ms))
         .collect();
     readings.insert(app.group.identity().manager_id, 0);
-    plan_clock_reports(&readings, voters.len(), state.clocks_off())
+    let mut reports = plan_clock_reports(&readings, voters.len(), state.clocks_off());
+    reports.retain(|report| report.needs_level() <= state.meta().feature_level);
+    reports
 }

@@ -60,7 +60,7 @@ pub async fn propose(app: &App, command: Command) -> Result<Proposed, ProposeErr
 
 async fn lead(app: &App, term: u64) {
     let me = app.group.identity().manager_id;
-    begin_term(app, term).await;
+    let mut founded = begin_term(app, term).await;
     let mut observer = Observer::new(Instant::now());
     let mut keeper = Keeper::new(Instant::now());
     let mut next_tick = Instant::now() + TICK;
@@ -88,6 +88,9 @@ async fn lead(app: &App, term: u64) {
             }
         }
         keeper.step(app);
+        if founded && raise_feature_level(app).await {
+            founded = false;
+        }
         if Instant::now() >= next_tick {
             next_tick = Instant::now() + TICK;
             let _ = propose(app, Command::Tick).await;
@@ -100,8 +103,10 @@ async fn lead(app: &App, term: u64) {
     }
 }
 
-async fn begin_term(app: &App, term: u64) {
+/// Whether this manager has just founded the group.
+async fn begin_term(app: &App, term: u64) -> bool {
     let me = app.group.identity();
+    let mut founded = false;
     if app.group.stale().state.meta().group_id.is_none() {
         let group_id = app.group.group_id().unwrap_or_default();
         let token = first_token(app, group_id);
@@ -109,8 +114,9 @@ async fn begin_term(app: &App, term: u64) {
             group_id,
             first_token: token,
         };
-        if let Err(error) = propose(app, first).await {
-            tracing::debug!("the group's first entry was not written: {error}");
+        match propose(app, first).await {
+            Ok(_) => founded = true,
+            Err(error) => tracing::debug!("the group's first entry was not written: {error}"),
         }
     }
     // First of all, so that a jump of the clock is put down to who made it.
@@ -123,6 +129,18 @@ async fn begin_term(app: &App, term: u64) {
         Err(error) => tracing::warn!("the new term {term} could not be written: {error}"),
     }
     let _ = propose(app, register(app)).await;
+    founded
+}
+
+/// A new group has no older managers to go back to, so it begins with everything that it can. True when it is done.
+async fn raise_feature_level(app: &App) -> bool {
+    let command = Command::RaiseFeatureLevel {
+        level: krakend_domain::FEATURE_LEVEL,
+        by: app.settings.name.clone(),
+    };
+    let raised = propose(app, command).await;
+    // Refused as long as a voter has not answered.
+    !matches!(raised, Err(ProposeError::NotSupported { .. }))
 }
 
 /// The text of the first admin token. It derives from secret and group, so that every manager of the group can

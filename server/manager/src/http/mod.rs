@@ -8,6 +8,7 @@ mod configuration;
 mod cookie;
 mod deadline;
 mod events;
+mod feature_level;
 mod fleets;
 mod group;
 mod large;
@@ -43,6 +44,7 @@ use tokio::net::TcpListener;
 use crate::app::App;
 
 pub use shared::Shared;
+pub use stall::bind;
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 2 << 20;
@@ -100,6 +102,10 @@ fn router(app: App) -> Router {
         .route("/v1/clock", get(clock::show))
         .route("/v1/clock/confirm", post(clock::confirm))
         .route("/v1/clock/reset", post(clock::reset))
+        .route(
+            "/v1/feature-level",
+            get(feature_level::show).post(feature_level::raise),
+        )
         .route("/v1/statistics", get(statistics::query))
         .route("/v1/events", get(events::events))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))

@@ -234,5 +234,6 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::ClockReset => api::EventKind::ClockReset,
         EventKind::ClockOff => api::EventKind::ClockOff,
         EventKind::ClockRight => api::EventKind::ClockRight,
+        EventKind::FeatureLevelRaised => api::EventKind::FeatureLevelRaised,
     }
 }

@@ -104,6 +104,12 @@ impl From<ProposeError> for Failure {
                     "{error}: nothing was written. `GET /v1/clock?consistency=stale` shows the managers' clocks."
                 ),
             ),
+            ProposeError::FeatureLevel { .. } => {
+                Self::new(StatusCode::CONFLICT, "feature-level", error.to_string())
+            }
+            ProposeError::NotSupported { .. } => {
+                Self::new(StatusCode::CONFLICT, "not-supported", error.to_string())
+            }
             ProposeError::Stopped => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",

@@ -88,3 +88,19 @@ impl Bound {
 pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_is_left_is_free_again_and_there_is_none_beyond_the_limit() {
+        let bound = Bound::new(2);
+        let first = bound.enter().expect("a place");
+        let _second = bound.enter().expect("a place");
+        assert!(bound.enter().is_none());
+        drop(first);
+        assert_eq!(bound.taken(), 1);
+        assert!(bound.enter().is_some());
+    }
+}

@@ -15,12 +15,43 @@ use std::{
 use axum::serve::Listener;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::Sleep,
 };
 
 /// How long a connection may take nothing of what is sent.
 pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the kernel keeps of an answer that is not taken, in bytes: with its own measure a thousand readers that take
+/// nothing would cost gigabytes.
+const SEND_BUFFER: u32 = 128 * 1024;
+
+/// Listens on `host:port`.
+///
+/// # Errors
+/// No address of the name can be listened on; the last one's error.
+pub async fn bind(address: &str) -> io::Result<TcpListener> {
+    let mut last = None;
+    for address in tokio::net::lookup_host(address).await? {
+        match bind_one(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::other("the name has no address")))
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(1_024)
+}
 
 /// Accepts connections whose writes may not stall.
 pub struct Guarded {

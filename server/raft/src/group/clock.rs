@@ -34,21 +34,23 @@ pub struct ClockReading {
 }
 
 impl Inner {
-    pub(super) fn clock_verdict(&self) -> ClockVerdict {
+    /// What the others' clocks say of ours, when it says `now_ms`.
+    pub(super) fn clock_verdict(&self, now_ms: u64) -> ClockVerdict {
         let me = self.local.id();
-        self.local.clocks().verdict(me, &self.voters())
+        self.local.clocks().verdict(now_ms, me, &self.voters())
     }
 
     pub(super) fn clock_status(&self) -> ClockStatus {
         let readings = self.local.clocks().fresh();
+        let now_ms = self.local.clocks().now_ms();
         ClockStatus {
-            now_ms: self.local.clocks().now_ms(),
-            verdict: self.clock_verdict(),
+            now_ms,
+            verdict: self.clock_verdict(now_ms),
             readings: readings
                 .iter()
                 .map(|(id, reading)| ClockReading {
                     id: id.0,
-                    ahead_ms: reading.ahead_ms,
+                    ahead_ms: reading.ahead_ms(now_ms),
                     round_trip_ms: reading.round_trip.as_millis() as u64,
                     age_ms: reading.at.elapsed().as_millis() as u64,
                 })
@@ -59,6 +61,7 @@ impl Inner {
     /// A voter that answers and whose clock is near the median of them all, the furthest log first.
     fn well_timed_successor(&self, ahead_ms: i64) -> Option<MemberId> {
         let readings = self.local.clocks().fresh();
+        let now_ms = self.local.clocks().now_ms();
         let members = self.status().members;
         members
             .iter()
@@ -66,7 +69,8 @@ impl Inner {
             .filter(|member| {
                 // The median lies `ahead_ms` behind us.
                 readings.get(&MemberId(member.id)).is_some_and(|reading| {
-                    reading.ahead_ms.saturating_add(ahead_ms).unsigned_abs() <= MAX_OFFSET_MS
+                    let from_median = reading.ahead_ms(now_ms).saturating_add(ahead_ms);
+                    from_median.unsigned_abs() <= MAX_OFFSET_MS
                 })
             })
             .max_by_key(|member| member.matched)
@@ -88,7 +92,8 @@ pub(super) async fn watch(inner: Weak<Inner>) {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(inner) = inner.upgrade() else { return };
         inner.note_leading();
-        let ClockVerdict::Off { ahead_ms } = inner.clock_verdict() else {
+        let ClockVerdict::Off { ahead_ms } = inner.clock_verdict(inner.local.clocks().now_ms())
+        else {
             said = false;
             continue;
         };

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::Arc,
     time::{Duration, Instant},
@@ -98,6 +99,12 @@ impl GroupHandle {
     /// The managers' clocks, and whether this one's may stamp entries.
     pub fn clocks(&self) -> ClockStatus {
         self.inner.clock_status()
+    }
+
+    /// The feature level that each manager supports, as far as this one knows; a leader knows all that answer.
+    pub fn supported_levels(&self) -> BTreeMap<Uuid, u32> {
+        let supported = self.inner.local.supported();
+        supported.into_iter().map(|(id, it)| (id.0, it)).collect()
     }
 
     pub fn status(&self) -> GroupStatus {

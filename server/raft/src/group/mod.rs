@@ -9,6 +9,7 @@ mod form;
 mod handle;
 mod inner;
 mod known;
+mod level;
 mod members;
 mod open;
 mod propose;

@@ -85,6 +85,12 @@ impl Inner {
                 ProposeError::TooLarge { bytes, limit } => ProposeReply::TooLarge { bytes, limit },
                 ProposeError::Stopped => ProposeReply::Stopped,
                 ProposeError::ClockOff { off } => ProposeReply::ClockOff { off },
+                ProposeError::FeatureLevel { needs, is } => {
+                    ProposeReply::FeatureLevel { needs, is }
+                }
+                ProposeError::NotSupported { level, who } => {
+                    ProposeReply::NotSupported { level, who }
+                }
             },
         }
     }
@@ -93,11 +99,16 @@ impl Inner {
         if !self.is_leader() {
             return Attempt::NotLeader;
         }
-        if let ClockVerdict::Off { ahead_ms } = self.clock_verdict() {
+        // Judged and stamped by one look at the clock.
+        let now_ms = self.local.clocks().now_ms();
+        if let ClockVerdict::Off { ahead_ms } = self.clock_verdict(now_ms) {
             let off = clock::text(ahead_ms);
             return Attempt::Held(ProposeError::ClockOff { off });
         }
-        let payload = match self.stamp(command) {
+        if let Err(error) = self.check_level(&command) {
+            return Attempt::Done(Err(error));
+        }
+        let payload = match stamp(now_ms, command) {
             Ok(payload) => payload,
             Err(error) => return Attempt::Done(Err(error)),
         };
@@ -120,24 +131,6 @@ impl Inner {
             }),
             Ok(Err(error)) => refused(error),
         }
-    }
-
-    /// The leader's clock, and the one encoding that log, wire and apply share.
-    fn stamp(&self, command: Command) -> Result<Payload, ProposeError> {
-        let entry = LogEntry {
-            time_ms: self.local.clocks().now_ms(),
-            command,
-        };
-        let payload = codec::payload(&entry).map_err(|error| ProposeError::Indeterminate {
-            reason: error.to_string(),
-        })?;
-        if payload.0.len() > MAX_COMMAND_BYTES {
-            return Err(ProposeError::TooLarge {
-                bytes: payload.0.len(),
-                limit: MAX_COMMAND_BYTES,
-            });
-        }
-        Ok(payload)
     }
 
     /// `repeatable`: gives a leader up as soon as another one leads.
@@ -180,6 +173,24 @@ impl Inner {
     }
 }
 
+/// The leader's clock, and the one encoding that log, wire and apply share.
+fn stamp(now_ms: u64, command: Command) -> Result<Payload, ProposeError> {
+    let entry = LogEntry {
+        time_ms: now_ms,
+        command,
+    };
+    let payload = codec::payload(&entry).map_err(|error| ProposeError::Indeterminate {
+        reason: error.to_string(),
+    })?;
+    if payload.0.len() > MAX_COMMAND_BYTES {
+        return Err(ProposeError::TooLarge {
+            bytes: payload.0.len(),
+            limit: MAX_COMMAND_BYTES,
+        });
+    }
+    Ok(payload)
+}
+
 fn replied(reply: ProposeReply) -> Attempt {
     Attempt::Done(match reply {
         ProposeReply::Applied {
@@ -198,6 +209,8 @@ fn replied(reply: ProposeReply) -> Attempt {
         ProposeReply::NotLeader | ProposeReply::Stopped => return Attempt::NotLeader,
         ProposeReply::Indeterminate { reason } => Err(ProposeError::Indeterminate { reason }),
         ProposeReply::TooLarge { bytes, limit } => Err(ProposeError::TooLarge { bytes, limit }),
+        ProposeReply::FeatureLevel { needs, is } => Err(ProposeError::FeatureLevel { needs, is }),
+        ProposeReply::NotSupported { level, who } => Err(ProposeError::NotSupported { level, who }),
         ProposeReply::ClockOff { off } => return Attempt::Held(ProposeError::ClockOff { off }),
     })
 }

@@ -22,6 +22,7 @@ pub struct StateView {
     pub applied_index: u64,
     /// Term of this manager's vote.
     pub term: u64,
+    /// `None` as well when the leader that was known has been silent for two election times.
     pub leader: Option<Uuid>,
     /// How old the state may be, in milliseconds: since it was known to have everything that a living leader had
     /// committed; on a leader, since its quorum last answered. A linearizable read gives 0.
@@ -41,17 +42,21 @@ enum Attempt {
 impl Inner {
     pub(super) fn stale(&self) -> StateView {
         let leadership = self.leadership_now();
-        let staleness_ms = if leadership.is_me {
-            self.quorum_silence_ms()
+        // Raft goes on naming a leader until it knows another.
+        let patience = 2 * self.timers.election_max();
+        let (staleness_ms, lives) = if leadership.is_me {
+            let silence_ms = self.quorum_silence_ms();
+            (silence_ms, Duration::from_millis(silence_ms) <= patience)
         } else {
-            self.local.silence_ms()
+            let lives = self.local.heard_within(patience);
+            (self.local.silence_ms(), lives)
         };
         let current = self.shared.read();
         StateView {
             state: current.state.clone(),
             applied_index: current.last_applied.map_or(0, |it| it.index),
             term: leadership.term,
-            leader: leadership.leader,
+            leader: leadership.leader.filter(|_| lives),
             staleness_ms,
             membership_index: current.membership.log_id().map_or(0, |it| it.index),
         }

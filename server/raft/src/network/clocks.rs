@@ -27,18 +27,24 @@ pub(crate) struct Clocks {
 /// Another manager's clock. It is right within half the round trip.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
-    /// Theirs minus ours, in milliseconds.
-    pub ahead_ms: i64,
+    theirs_ms: u64,
     pub round_trip: Duration,
     pub at: Instant,
 }
 
-/// A question on its way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
-    wall_ms: u64,
-    at: Instant,
+impl Reading {
+    /// Theirs minus ours, in milliseconds, when ours says `ours_ms` now. Theirs has gone on meanwhile by the steady
+    /// clock, so a jump of ours shows before the next answer.
+    pub(crate) fn ahead_ms(&self, ours_ms: u64) -> i64 {
+        let passed = (self.at.elapsed() + self.round_trip / 2).as_millis() as i128;
+        let ahead = self.theirs_ms as i128 + passed - ours_ms as i128;
+        i64::try_from(ahead).unwrap_or(i64::MAX)
+    }
 }
+
+/// When a question was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked(Instant);
 
 impl std::fmt::Debug for Clocks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,22 +65,17 @@ impl Clocks {
     }
 
     pub(crate) fn ask(&self) -> Asked {
-        Asked {
-            wall_ms: self.now_ms(),
-            at: Instant::now(),
-        }
+        Asked(Instant::now())
     }
 
     /// Takes the clock out of an answer. 0 comes from a program that does not say.
     pub(crate) fn answered(&self, asked: Asked, from: MemberId, theirs_ms: u64) {
-        let round_trip = asked.at.elapsed();
+        let round_trip = asked.0.elapsed();
         if theirs_ms == 0 || round_trip > MAX_ROUND_TRIP {
             return;
         }
-        let ours_ms = asked.wall_ms as i128 + round_trip.as_millis() as i128 / 2;
-        let ahead = theirs_ms as i128 - ours_ms;
         let reading = Reading {
-            ahead_ms: i64::try_from(ahead).unwrap_or(i64::MAX),
+            theirs_ms,
             round_trip,
             at: Instant::now(),
         };
@@ -95,15 +96,20 @@ impl Clocks {
         readings.clone()
     }
 
-    /// What the voters' clocks say of ours.
-    pub(crate) fn verdict(&self, me: MemberId, voters: &BTreeSet<MemberId>) -> ClockVerdict {
+    /// What the voters' clocks say of ours, when it says `ours_ms` now.
+    pub(crate) fn verdict(
+        &self,
+        ours_ms: u64,
+        me: MemberId,
+        voters: &BTreeSet<MemberId>,
+    ) -> ClockVerdict {
         let readings = self.readings();
         let others: Vec<i64> = readings
             .iter()
             .filter(|(id, reading)| {
                 **id != me && voters.contains(id) && reading.at.elapsed() <= KEEP
             })
-            .map(|(_, reading)| reading.ahead_ms)
+            .map(|(_, reading)| reading.ahead_ms(ours_ms))
             .collect();
         judge(&others, voters.len())
     }
@@ -126,22 +132,36 @@ mod tests {
         clocks.answered(asked, id(3), 0);
         let fresh = clocks.fresh();
         assert_eq!(fresh.len(), 1);
-        let ahead_ms = fresh[&id(2)].ahead_ms;
-        assert!((89_000..=90_000).contains(&ahead_ms), "{ahead_ms}");
+        let ahead_ms = fresh[&id(2)].ahead_ms(1_000_000);
+        assert!((90_000..95_000).contains(&ahead_ms), "{ahead_ms}");
         let voters = BTreeSet::from([id(1), id(2), id(3)]);
         assert_eq!(
-            clocks.verdict(id(1), &voters),
+            clocks.verdict(1_000_000, id(1), &voters),
             ClockVerdict::Fits { ahead_ms: 0 }
         );
         clocks.answered(asked, id(3), 1_090_000);
         assert!(matches!(
-            clocks.verdict(id(1), &voters),
+            clocks.verdict(1_000_000, id(1), &voters),
             ClockVerdict::Off { ahead_ms } if ahead_ms < -80_000
         ));
         let alone = BTreeSet::from([id(1)]);
         assert_eq!(
-            clocks.verdict(id(1), &alone),
+            clocks.verdict(1_000_000, id(1), &alone),
             ClockVerdict::Fits { ahead_ms: 0 }
         );
+    }
+
+    #[test]
+    fn a_jump_of_ones_own_clock_shows_before_the_next_answer() {
+        let clocks = Clocks::new(Arc::new(|| 1_000_000));
+        let voters = BTreeSet::from([id(1), id(2), id(3)]);
+        clocks.answered(clocks.ask(), id(2), 1_000_000);
+        clocks.answered(clocks.ask(), id(3), 1_000_000);
+        let verdict = |ours_ms| clocks.verdict(ours_ms, id(1), &voters);
+        assert!(matches!(verdict(1_000_000), ClockVerdict::Fits { .. }));
+        assert!(matches!(
+            verdict(9_000_000),
+            ClockVerdict::Off { ahead_ms } if ahead_ms > 7_000_000
+        ));
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Freshness {
 
 #[derive(Debug, Default)]
 struct Marks {
+    /// The leader was heard then, whether the state has everything or not.
+    heard: Option<Instant>,
     /// The state had everything that was committed then.
     fresh: Option<Instant>,
     /// The leader said then that it had committed up to here, and we have not applied it yet.
@@ -30,6 +32,7 @@ impl Freshness {
     /// The leader said at `at` that it has committed up to `committed`; `applied` is where we are.
     pub(crate) fn heard(&self, committed: u64, at: Instant, applied: u64) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.heard = marks.heard.max(Some(at));
         marks.settle(applied);
         if committed <= applied {
             marks.fresh = marks.fresh.max(Some(at));
@@ -44,6 +47,16 @@ impl Freshness {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         marks.settle(applied);
         marks.fresh
+    }
+}
+
+impl Freshness {
+    /// When a living leader was heard last.
+    pub(crate) fn heard_at(&self) -> Option<Instant> {
+        self.marks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .heard
     }
 }
 

@@ -1,20 +1,24 @@
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
+use krakend_domain::FEATURE_LEVEL;
 use krakend_proto::manager::{Handshake, Reply};
 use krakend_storage::{Identity, IdentityError};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{AddressBook, Clock, Clocks, PROTOCOL, clocks::Asked, freshness::Freshness};
+use super::{AddressBook, Clock, Clocks, PROTOCOL, clocks::Asked, freshness::Freshness, release};
 use crate::{
     store::Shared,
     types::{ManagerNode, Member, MemberId},
 };
 
+/// Managers whose answers are remembered; a group has few.
+const MAX_PEERS: usize = 64;
 /// Version of this program.
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
@@ -32,6 +36,8 @@ pub(crate) struct Local {
     started: Instant,
     freshness: Freshness,
     clocks: Clocks,
+    /// Feature levels of the others, as their answers said.
+    supported: Mutex<BTreeMap<MemberId, u32>>,
 }
 
 impl Local {
@@ -52,6 +58,7 @@ impl Local {
             started: Instant::now(),
             freshness: Freshness::new(),
             clocks: Clocks::new(clock),
+            supported: Mutex::default(),
         }
     }
 
@@ -101,6 +108,14 @@ impl Local {
     /// Takes out of an answer what it says of whoever gave it.
     pub(crate) fn answered(&self, asked: Asked, from: MemberId, reply: &Reply) {
         self.clocks.answered(asked, from, reply.time_ms);
+        let mut supported = self
+            .supported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if reply.feature_level > 0 && (supported.len() < MAX_PEERS || supported.contains_key(&from))
+        {
+            supported.insert(from, reply.feature_level);
+        }
     }
 
     /// The leader, alive at `at`, had committed up to `committed`.
@@ -111,6 +126,12 @@ impl Local {
     fn applied_index(&self) -> u64 {
         let current = self.shared.read();
         current.last_applied.map_or(0, |it| it.index)
+    }
+
+    /// Whether a living leader was heard within this time.
+    pub(crate) fn heard_within(&self, time: std::time::Duration) -> bool {
+        let heard = self.freshness.heard_at();
+        heard.is_some_and(|at| at.elapsed() <= time)
     }
 
     /// How long ago the state was known to have everything that was committed, in milliseconds. A manager that has
@@ -139,6 +160,7 @@ impl Local {
             to_id: to.map(|(id, _)| bytes(id.0)).unwrap_or_default(),
             to_store: to.map(|(_, store)| bytes(store)).unwrap_or_default(),
             release: RELEASE.into(),
+            feature_level: FEATURE_LEVEL,
         }
     }
 
@@ -189,14 +211,44 @@ impl Local {
         self.verify_protocol(handshake)
     }
 
+    /// Before anything else is understood: the same protocol, at most one minor version apart, and able to apply what
+    /// the group uses already.
     fn verify_protocol(&self, handshake: &Handshake) -> Result<(), Status> {
-        if handshake.protocol == PROTOCOL {
-            return Ok(());
+        if handshake.protocol != PROTOCOL {
+            return Err(refused(format!(
+                "the caller speaks protocol {}, this manager {PROTOCOL}: run versions that fit together",
+                handshake.protocol
+            )));
         }
-        Err(refused(format!(
-            "the caller speaks protocol {}, this manager {PROTOCOL}: run versions that fit together",
-            handshake.protocol
-        )))
+        let theirs = handshake.release.as_str();
+        if !release::fit(RELEASE, theirs) {
+            return Err(refused(format!(
+                "the caller runs version {theirs:?}, this manager {RELEASE}: managers of one group may be one minor version apart; upgrade through the versions between"
+            )));
+        }
+        let (level, supported) = (self.feature_level(), handshake.feature_level);
+        if supported < level {
+            return Err(refused(format!(
+                "the group uses feature level {level}, the caller supports {supported}: upgrade the caller; there is no way back below {level}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The level that the group uses.
+    pub(crate) fn feature_level(&self) -> u32 {
+        self.shared.read().state.meta().feature_level
+    }
+
+    /// What each manager supports that has answered since the start, this one included.
+    pub(crate) fn supported(&self) -> BTreeMap<MemberId, u32> {
+        let mut supported = self
+            .supported
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        supported.insert(self.id(), FEATURE_LEVEL);
+        supported
     }
 
     fn verify_target(&self, handshake: &Handshake) -> Result<(), Status> {
@@ -274,4 +326,71 @@ fn id_of(what: &str, bytes: &[u8]) -> Result<Option<Uuid>, Status> {
     Uuid::from_slice(bytes)
         .map(Some)
         .map_err(|_| Status::invalid_argument(format!("the {what} id has {} bytes", bytes.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use krakend_domain::{Command, LogEntry};
+
+    #[test]
+    fn who_does_not_fit_is_refused_before_anything_else_is_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let identity = Identity::load_or_create(dir.path()).expect("an identity");
+        let shared = Shared::new(crate::store::Current::default());
+        let node = ManagerNode::default();
+        let local = Local::new(
+            dir.path().into(),
+            node,
+            identity,
+            shared.clone(),
+            Arc::new(|| 1),
+        );
+        let ours = local.handshake(None);
+        local
+            .verify_stranger(Some(&ours))
+            .expect("the same program");
+        let refused = |change: &dyn Fn(&mut Handshake)| {
+            let mut theirs = ours.clone();
+            change(&mut theirs);
+            let refused = local.verify_stranger(Some(&theirs));
+            refused.expect_err("it does not fit").message().to_owned()
+        };
+        let text = refused(&|it| it.release = "0.9.0".into());
+        assert!(
+            text.contains("0.9.0") && text.contains("one minor version"),
+            "{text}"
+        );
+        let text = refused(&|it| it.protocol += 1);
+        assert!(text.contains("protocol"), "{text}");
+        let raise = Command::RaiseFeatureLevel {
+            level: 7,
+            by: "admin".into(),
+        };
+        let begin = Command::Bootstrap {
+            group_id: Uuid::nil(),
+            first_token: krakend_domain::TokenRecord {
+                id: Uuid::nil(),
+                name: String::new(),
+                role: krakend_domain::Role::Admin,
+                sha256: krakend_domain::Digest([0; 32]),
+                created_by: String::new(),
+                expires_ms: None,
+            },
+        };
+        for (index, command) in [(1, begin), (2, raise)] {
+            let entry = LogEntry {
+                time_ms: 1,
+                command,
+            };
+            shared
+                .write()
+                .state
+                .apply(index, &entry)
+                .result
+                .expect("applied");
+        }
+        let text = refused(&|_| {});
+        assert!(text.contains("feature level 7"), "{text}");
+    }
 }

@@ -44,6 +44,14 @@ pub(crate) enum ProposeReply {
     ClockOff {
         off: String,
     },
+    FeatureLevel {
+        needs: u32,
+        is: u32,
+    },
+    NotSupported {
+        level: u32,
+        who: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

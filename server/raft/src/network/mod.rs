@@ -10,6 +10,7 @@ mod freshness;
 mod local;
 mod message;
 mod peers;
+mod release;
 mod server;
 
 pub use channel::PeerTls;

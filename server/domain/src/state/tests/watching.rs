@@ -70,6 +70,26 @@ fn events_of_one_index_are_forgotten_together_and_that_is_remembered() {
 }
 
 #[test]
+fn the_feature_level_grows_and_never_falls() {
+    let mut group = Group::begun();
+    let raise = |level| Command::RaiseFeatureLevel {
+        level,
+        by: "admin".into(),
+    };
+    assert_eq!(group.state.meta().feature_level, 1);
+    assert_eq!(group.done(raise(3)), Applied::Done);
+    assert_eq!(group.done(raise(2)), Applied::Unchanged);
+    assert_eq!(group.state.meta().feature_level, 3);
+    let keyed = Command::Idempotent {
+        key: "k".into(),
+        request: Digest([1; 32]),
+        command: Box::new(Command::ResetClock { by: "a".into() }),
+    };
+    assert_eq!(keyed.needs_level(), 2, "what is wrapped counts");
+    assert_eq!(raise(9).needs_level(), 1, "or nobody could raise it");
+}
+
+#[test]
 fn a_stream_goes_on_within_an_index() {
     let mut group = Group::begun();
     group.done(license(5, START + 1_000_000));
