@@ -112,6 +112,8 @@ pub enum Command {
         /// Who, or why where nobody asked.
         by: String,
     },
+    /// Changes nothing. Every manager takes the hash of its state at this entry, and the leader compares them.
+    CheckState,
 }
 
 /// Names and addresses of a manager.

@@ -91,6 +91,10 @@ pub enum ReadError {
     NoLeader,
     #[error("the leader could not confirm within {waited:?} that it still leads: {reason}")]
     Timeout { waited: Duration, reason: String },
+    #[error(
+        "the state of this manager differs from the majority's, so it gives no reads: ask another manager, and restart this one"
+    )]
+    Quarantined,
     #[error("this manager is stopping")]
     Stopped,
 }

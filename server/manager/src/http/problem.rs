@@ -104,6 +104,13 @@ impl From<ProposeError> for Failure {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
+        if matches!(error, ReadError::Quarantined) {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "quarantined",
+                error.to_string(),
+            );
+        }
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "no-leader",

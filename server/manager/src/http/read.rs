@@ -34,6 +34,9 @@ pub enum Consistency {
 /// The state to answer from.
 pub async fn view(app: &App, consistency: Consistency) -> Result<StateView, Failure> {
     match consistency {
+        Consistency::Stale if app.group.is_quarantined() => {
+            Err(krakend_raft::ReadError::Quarantined.into())
+        }
         Consistency::Stale => Ok(app.group.stale()),
         Consistency::Linearizable => {
             Ok(app.group.linearizable(Instant::now() + READ_WITHIN).await?)

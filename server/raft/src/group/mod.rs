@@ -2,6 +2,7 @@
 
 mod alarms;
 mod announce;
+mod check;
 mod fetch;
 mod files;
 mod form;

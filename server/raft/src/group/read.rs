@@ -67,6 +67,9 @@ impl Inner {
     }
 
     pub(super) async fn linearizable(&self, deadline: Instant) -> Result<StateView, ReadError> {
+        if self.is_quarantined() {
+            return Err(ReadError::Quarantined);
+        }
         let begun = Instant::now();
         let mut failure = None;
         let index = loop {

@@ -20,9 +20,9 @@ pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
-    ChangeReply, FetchRequest, GrantReply, GrantRequest, JoinReply, JoinRequest, MembershipChange,
-    ProbeReply, ProbeRequest, ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest,
-    ReplaceReply, Replacement,
+    ChangeReply, FetchRequest, GrantReply, GrantRequest, HashReply, HashRequest, JoinReply,
+    JoinRequest, MembershipChange, ProbeReply, ProbeRequest, ProposeReply, ProposeRequest,
+    ReadIndexReply, ReadIndexRequest, ReplaceReply, Replacement,
 };
 pub(crate) use peers::{AskError, Peers};
 

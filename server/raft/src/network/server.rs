@@ -8,8 +8,8 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{
-    FetchRequest, GrantRequest, JoinRequest, MembershipChange, ProbeRequest, ProposeRequest,
-    ReadIndexRequest, Replacement, SnapshotHead,
+    FetchRequest, GrantRequest, HashRequest, JoinRequest, MembershipChange, ProbeRequest,
+    ProposeRequest, ReadIndexRequest, Replacement, SnapshotHead,
 };
 use crate::{
     codec,
@@ -237,6 +237,11 @@ impl ManagerPeer for PeerService {
     async fn replace(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let question: Replacement = self.open_stranger(&request)?;
         reply(&self.inner.handle_replace(question).await)
+    }
+
+    async fn state_hash(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let (_, question): (_, HashRequest) = self.open(&request)?;
+        reply(&self.inner.handle_hash(question).await)
     }
 
     async fn fetch_snapshot(

@@ -1,7 +1,7 @@
 use std::{io, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use krakend_domain::{ClusterState, LogEntry};
+use krakend_domain::{ClusterState, Command, LogEntry};
 use krakend_storage::{SnapshotFile, SnapshotFiles, SnapshotReader, failpoint};
 use openraft::{
     EntryPayload, OptionalSend,
@@ -53,7 +53,12 @@ impl StateMachine {
         };
         let outcome = current.state.apply(index, &command);
         current.unwritten.keys.extend(outcome.changed);
+        let to_check =
+            matches!(command.command, Command::CheckState).then(|| current.state.clone());
         drop(current);
+        if let Some(frozen) = to_check {
+            self.shared.checks.begin(index, frozen);
+        }
         self.shared.publish_events(index, outcome.events);
         Ok(Answer::Command(outcome.result))
     }
