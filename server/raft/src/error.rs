@@ -78,6 +78,9 @@ pub enum ProposeError {
     #[error("a command of {bytes} bytes is beyond the limit of {limit}: nothing was written")]
     TooLarge { bytes: usize, limit: usize },
     /// Nothing was written.
+    #[error("the group is read-only, so nothing was written: {reason}")]
+    ReadOnly { reason: String },
+    /// Nothing was written.
     #[error("this manager is stopping, so nothing was written")]
     Stopped,
 }

@@ -16,12 +16,12 @@ mod types;
 
 pub use error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError};
 pub use group::{
-    Alarm, AlarmKind, GroupConfig, GroupHandle, GroupStatus, Leadership, MemberStatus, Proposed,
-    RaftRole, SnapshotSettings, StateView,
+    Alarm, AlarmKind, DiskProbe, DiskSettings, GroupConfig, GroupHandle, GroupStatus, Leadership,
+    MemberStatus, Proposed, RaftRole, SnapshotSettings, StateView,
 };
 #[doc(hidden)]
 pub use krakend_storage::failpoint;
-pub use krakend_storage::{Identity, SyncFault};
+pub use krakend_storage::{DiskSpace, Identity, SyncFault};
 pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};
 pub use timers::Timers;
 pub use types::ManagerNode;

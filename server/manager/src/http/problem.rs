@@ -91,6 +91,11 @@ impl From<ProposeError> for Failure {
                 failure.0.indeterminate = true;
                 failure
             }
+            ProposeError::ReadOnly { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "read-only",
+                error.to_string(),
+            ),
             other => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no-leader",

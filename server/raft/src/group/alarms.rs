@@ -14,6 +14,10 @@ pub enum AlarmKind {
     StateDiverged,
     /// Said by the leader: the managers' states are not the same.
     StatesDiffer,
+    /// Less room than the reserve is left on the disk: while this manager leads, the group takes no ordinary writes.
+    DiskLow,
+    /// The disk does not answer; this manager is about to stop.
+    DiskStalled,
 }
 
 impl AlarmKind {
@@ -24,6 +28,8 @@ impl AlarmKind {
             Self::TakingOldPlace => "taking-old-place",
             Self::StateDiverged => "state-diverged",
             Self::StatesDiffer => "states-differ",
+            Self::DiskLow => "disk-low",
+            Self::DiskStalled => "disk-stalled",
         }
     }
 }

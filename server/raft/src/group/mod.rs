@@ -3,6 +3,7 @@
 mod alarms;
 mod announce;
 mod check;
+mod disk;
 mod fetch;
 mod files;
 mod form;
@@ -19,6 +20,7 @@ mod snapshots;
 mod status;
 
 pub use alarms::{Alarm, AlarmKind};
+pub use disk::{DiskProbe, DiskSettings};
 pub use handle::GroupHandle;
 pub use open::{GroupConfig, SnapshotSettings};
 pub use propose::Proposed;

@@ -13,7 +13,9 @@ use tokio::{
 use super::{
     Inner,
     alarms::Alarms,
-    check, fetch,
+    check,
+    disk::{self, DiskSettings},
+    fetch,
     files::{self, Opened},
     known, replace, snapshots, status,
     status::Leadership,
@@ -67,6 +69,7 @@ pub struct GroupConfig {
     pub peers: Vec<String>,
     pub timers: Timers,
     pub snapshots: SnapshotSettings,
+    pub disk: DiskSettings,
     /// How often the leader compares the managers' states.
     pub check_every: Duration,
     /// Lets tests fail the fsyncs of the log.
@@ -82,6 +85,7 @@ impl GroupConfig {
             peers: Vec::new(),
             timers: Timers::lan(),
             snapshots: SnapshotSettings::default(),
+            disk: DiskSettings::default(),
             check_every: CHECK_EVERY,
             sync_fault: None,
         }
@@ -158,6 +162,7 @@ impl Inner {
         runtime.spawn(status::watch_health(Arc::downgrade(&inner)));
         runtime.spawn(snapshots::run(Arc::downgrade(&inner), config.snapshots));
         runtime.spawn(check::run(Arc::downgrade(&inner), config.check_every));
+        runtime.spawn(disk::run(Arc::downgrade(&inner), config.disk));
         runtime.spawn(known::keep(Arc::downgrade(&inner)));
         runtime.spawn(replace::run(Arc::downgrade(&inner), others));
         if let Ok(mut kept) = inner.runtime.lock() {

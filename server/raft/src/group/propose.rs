@@ -65,6 +65,7 @@ impl Inner {
                 ProposeError::NoLeader => ProposeReply::NotLeader,
                 ProposeError::Indeterminate { reason } => ProposeReply::Indeterminate { reason },
                 ProposeError::TooLarge { bytes, limit } => ProposeReply::TooLarge { bytes, limit },
+                ProposeError::ReadOnly { reason } => ProposeReply::ReadOnly { reason },
                 ProposeError::Stopped => ProposeReply::Stopped,
             },
         }
@@ -73,6 +74,9 @@ impl Inner {
     async fn propose_here(&self, command: Command, deadline: Instant) -> Attempt {
         if !self.is_leader() {
             return Attempt::NotLeader;
+        }
+        if let Some(refusal) = self.refuse_when_low(&command) {
+            return Attempt::Done(Err(refusal));
         }
         let payload = match self.stamp(command) {
             Ok(payload) => payload,
@@ -165,6 +169,7 @@ fn replied(reply: ProposeReply) -> Attempt {
         // The leader is stopping: somebody else will lead.
         ProposeReply::NotLeader | ProposeReply::Stopped => return Attempt::NotLeader,
         ProposeReply::Indeterminate { reason } => Err(ProposeError::Indeterminate { reason }),
+        ProposeReply::ReadOnly { reason } => Err(ProposeError::ReadOnly { reason }),
         ProposeReply::TooLarge { bytes, limit } => Err(ProposeError::TooLarge { bytes, limit }),
     })
 }

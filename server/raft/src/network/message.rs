@@ -40,6 +40,9 @@ pub(crate) enum ProposeReply {
         bytes: usize,
         limit: usize,
     },
+    ReadOnly {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use std::{
 
 use krakend_domain::{Command, Digest, ManagerRecord, Role, TokenRecord};
 use krakend_raft::{
-    GroupConfig, GroupHandle, ManagerNode, OpenError, Proposed, SnapshotSettings, SyncFault,
+    DiskSettings, GroupConfig, GroupHandle, ManagerNode, OpenError, Proposed, SnapshotSettings,
+    SyncFault,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -31,6 +32,7 @@ pub struct Manager {
     pub address: String,
     pub snapshots: SnapshotSettings,
     pub fault: SyncFault,
+    pub disk: DiskSettings,
     kept: Option<PathBuf>,
     running: Option<Running>,
 }
@@ -51,6 +53,7 @@ impl Manager {
             address,
             snapshots: SnapshotSettings::default(),
             fault: SyncFault::default(),
+            disk: DiskSettings::default(),
             kept: None,
             running: None,
         }
@@ -87,6 +90,7 @@ impl Manager {
         };
         let mut config = GroupConfig::new(self.data_dir(), node);
         config.snapshots = self.snapshots;
+        config.disk = self.disk.clone();
         config.sync_fault = Some(self.fault.clone());
         let handle = GroupHandle::open(config, None, clock).await?;
         let listener = TcpListener::bind(&self.address).await.unwrap();
@@ -149,7 +153,7 @@ pub async fn group_in(dir: &Path, count: usize, snapshots: SnapshotSettings) -> 
     formed(managers).await
 }
 
-async fn formed(mut managers: Vec<Manager>) -> Vec<Manager> {
+pub async fn formed(mut managers: Vec<Manager>) -> Vec<Manager> {
     let peers: Vec<String> = managers.iter().map(|it| it.address.clone()).collect();
     let mut forming = Vec::new();
     for manager in &mut managers {
