@@ -68,6 +68,10 @@ pub struct Partial {
     /// Seconds for which a lease is given [default: 604800]
     #[arg(long)]
     pub lease_s: Option<u64>,
+    /// Below so many available bytes on the data directory's disk the group is read-only [default: 512 MiB, or 5 % of
+    /// the disk if that is less]
+    #[arg(long)]
+    pub disk_reserve_bytes: Option<u64>,
     /// Let /metrics be read without a token [default: false]
     #[arg(long)]
     pub metrics_open: Option<bool>,
@@ -98,6 +102,7 @@ pub struct Settings {
     pub grace_ms: u64,
     pub reap_ms: u64,
     pub lease_ms: u64,
+    pub disk_reserve_bytes: Option<u64>,
     pub metrics_open: bool,
     pub log_format: LogFormat,
     pub log_level: String,
@@ -142,6 +147,7 @@ const KEYS: &[&str] = &[
     "grace_s",
     "reap_s",
     "lease_s",
+    "disk_reserve_bytes",
     "metrics_open",
     "log_format",
     "log_level",
@@ -220,6 +226,7 @@ fn read_environment(
             | "grace_s"
             | "reap_s"
             | "lease_s"
+            | "disk_reserve_bytes"
             | "metrics_open" => {
                 serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
             }
@@ -256,6 +263,7 @@ impl Partial {
             grace_s: self.grace_s.or(other.grace_s),
             reap_s: self.reap_s.or(other.reap_s),
             lease_s: self.lease_s.or(other.lease_s),
+            disk_reserve_bytes: self.disk_reserve_bytes.or(other.disk_reserve_bytes),
             metrics_open: self.metrics_open.or(other.metrics_open),
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
@@ -305,6 +313,7 @@ impl Partial {
             grace_ms: self.grace_s.unwrap_or(60).saturating_mul(1000),
             reap_ms: self.reap_s.unwrap_or(259_200).saturating_mul(1000),
             lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),
+            disk_reserve_bytes: self.disk_reserve_bytes,
             metrics_open: self.metrics_open.unwrap_or(false),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             log_level: self.log_level.unwrap_or_else(|| "info".into()),

@@ -3,7 +3,10 @@
 mod support;
 
 use std::{
+    fs,
+    io::Write,
     path::Path,
+    process::Command as Program,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -84,7 +87,7 @@ async fn below_the_reserve_only_what_keeps_the_group_alive_is_written() {
     available.store(105 * MIB, Ordering::SeqCst);
     until("the alarm says how much room there is", || {
         let alarms = handle.alarms();
-        alarms.iter().any(|it| it.message.starts_with("1 MiB")) && is_low(&handle)
+        alarms.iter().any(|it| it.message.starts_with("105 MiB"))
     })
     .await;
     let error = handle.propose(fleet(), soon()).await.unwrap_err();
@@ -150,4 +153,75 @@ async fn a_group_with_room_and_an_answering_disk_raises_no_alarm() {
         assert!(alarms.is_empty(), "{alarms:?}");
     }
     stop_all(managers).await;
+}
+
+/// A small file system of its own, for as long as this lives.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where this user may not mount.
+    fn mount(mebibytes: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={mebibytes}m");
+        let mounted = Program::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(dir.path())
+            .status();
+        mounted.is_ok_and(|it| it.success()).then(|| Self(dir))
+    }
+
+    /// Leaves nothing to anybody else.
+    fn fill(&self) {
+        let mut ballast = fs::File::create(self.0.path().join("ballast")).unwrap();
+        while ballast.write_all(&[7; 4096]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.0.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Program::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_others_have_filled_leaves_room_for_what_must_be_written() {
+    let Some(disk) = SmallDisk::mount(32) else {
+        eprintln!("skipped: mounting a small disk needs root");
+        return;
+    };
+    let mut manager = Manager::in_dir(disk.0.path()).await;
+    manager.disk.reserve_bytes = Some(8 * MIB);
+    manager.disk.look_every = Duration::from_millis(20);
+    let handle = manager.start().await;
+    handle.form(&[], 1).await.unwrap();
+    propose(&handle, bootstrap(handle.group_id().unwrap())).await;
+    let reserve = manager.data_dir().join("reserve");
+    until("room is taken beforehand", || {
+        fs::metadata(&reserve).is_ok_and(|it| it.len() == 2 * MIB)
+    })
+    .await;
+    disk.fill();
+    until("the room is given back", || {
+        is_low(&handle) && !reserve.exists()
+    })
+    .await;
+    let error = handle.propose(fleet(), soon()).await.unwrap_err();
+    assert!(matches!(error, ProposeError::ReadOnly { .. }), "{error}");
+    for _ in 0..20 {
+        propose(&handle, Command::Tick).await;
+    }
+    // Also after a restart, which writes a vote.
+    manager.crash().await;
+    let handle = manager.start().await;
+    handle.linearizable(soon()).await.unwrap();
+    until("it is low again", || is_low(&handle)).await;
+    propose(&handle, Command::Tick).await;
+    disk.make_room();
+    until("the alarm is over by itself", || !is_low(&handle)).await;
+    propose(&handle, fleet()).await;
+    manager.crash().await;
 }

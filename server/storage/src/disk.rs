@@ -9,7 +9,7 @@ use std::{
 use crate::{FileError, atomic_file::sync_parent};
 
 const FILE: &str = "reserve";
-const PIECE: [u8; 64 * 1024] = [0; 64 * 1024];
+static PIECE: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// A file system's room, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,9 +92,12 @@ impl Inner {
             Ok(Err(error)) => return tracing::warn!(%error, "the disk does not say how full it is"),
             Err(_) => return,
         };
-        let low = self.alarms.is_raised(AlarmKind::DiskLow);
         // Some room above the mark, so that the alarm does not come and go with each write.
-        if space.available < reserve {
+        let mark = match self.alarms.is_raised(AlarmKind::DiskLow) {
+            true => reserve + reserve / 10,
+            false => reserve,
+        };
+        if space.available < mark {
             self.alarms.raise(
                 AlarmKind::DiskLow,
                 format!(
@@ -104,7 +107,7 @@ impl Inner {
                     reserve / MIB
                 ),
             );
-        } else if low && space.available >= reserve + reserve / 10 {
+        } else {
             self.alarms.clear(AlarmKind::DiskLow);
         }
     }
