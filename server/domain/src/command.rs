@@ -148,6 +148,8 @@ pub enum Command {
         level: u32,
         by: String,
     },
+    /// Changes nothing. Every manager takes the hash of its state at this entry, and the leader compares them.
+    CheckState,
 }
 
 impl Command {
@@ -164,7 +166,7 @@ impl Command {
     /// Whether it is the operator's word on the clock, which no jump rule holds up.
     pub(crate) fn sets_clock(&self) -> bool {
         match self {
-            Self::ConfirmClock { .. } | Self::ResetClock { .. } => true,
+            Self::ConfirmClock { .. } | Self::ResetClock { .. } | Self::BeginEpoch(_) => true,
             Self::Idempotent { command, .. } => command.sets_clock(),
             _ => false,
         }

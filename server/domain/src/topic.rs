@@ -46,6 +46,8 @@ impl Topic {
             RecordKey::Meta
             | RecordKey::Lineage
             | RecordKey::Backup
+            | RecordKey::StagedBody(_)
+            | RecordKey::StagedChunk(..)
             | RecordKey::Idempotency(_)
             | RecordKey::IdempotencyAge(..)
             | RecordKey::Changes => None,

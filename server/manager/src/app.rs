@@ -46,6 +46,9 @@ pub type App = Arc<Context_>;
 #[error("{0}")]
 pub struct WrongSettings(pub String);
 
+/// Handing over, and writing what is left.
+const CLOSE_WITHIN: Duration = Duration::from_secs(15);
+
 /// Files of this manager are damaged and nobody can give back what they held: the process ends with 74.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -219,6 +222,7 @@ async fn open_group(
         TimersProfile::Wan => Timers::wan(),
     };
     config.peers.clone_from(&settings.peers);
+    config.disk.reserve_bytes = settings.disk_reserve_bytes;
     let opened = GroupHandle::open(config, Some(tls), clock::now_ms).await;
     opened.map_err(|error| match error {
         OpenError::DamagedAlone(_) | OpenError::StateLost { .. } => {
@@ -314,7 +318,11 @@ async fn wait(
 
 async fn shut_down(app: App, mut tasks: tokio::task::JoinSet<anyhow::Result<()>>) {
     tracing::info!("stopping: handing leadership over first if this manager leads");
-    app.group.shutdown().await;
+    // A disk that does not answer must not keep the process from ending.
+    let closed = tokio::time::timeout(CLOSE_WITHIN, app.group.shutdown()).await;
+    if closed.is_err() {
+        tracing::error!("the group member did not stop within {CLOSE_WITHIN:?}");
+    }
     app.stop.cancel();
     app.gossip.clone().leave(Duration::from_millis(500)).await;
     let drained = async { while tasks.join_next().await.is_some() {} };

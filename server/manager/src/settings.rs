@@ -89,6 +89,10 @@ pub struct Partial {
     /// Largest configuration document that is taken, in bytes, at most 16 MiB [default: 16777216]
     #[arg(long)]
     pub max_document_bytes: Option<usize>,
+    /// Below so many available bytes on the data directory's disk the group is read-only [default: 512 MiB, or 5 % of
+    /// the disk if that is less]
+    #[arg(long)]
+    pub disk_reserve_bytes: Option<u64>,
     /// Let /metrics be read without a token [default: false]
     #[arg(long)]
     pub metrics_open: Option<bool>,
@@ -131,6 +135,7 @@ pub struct Settings {
     pub lease_ms: u64,
     pub backups: Option<BackupSettings>,
     pub max_document_bytes: usize,
+    pub disk_reserve_bytes: Option<u64>,
     pub metrics_open: bool,
     pub log_format: LogFormat,
     pub log_level: String,
@@ -180,6 +185,7 @@ const KEYS: &[&str] = &[
     "backup_every",
     "backup_keep",
     "max_document_bytes",
+    "disk_reserve_bytes",
     "metrics_open",
     "log_format",
     "log_level",
@@ -260,6 +266,7 @@ fn read_environment(
             | "lease_s"
             | "metrics_open"
             | "backup_keep"
+            | "disk_reserve_bytes"
             | "max_document_bytes" => {
                 serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
             }
@@ -301,6 +308,7 @@ impl Partial {
             backup_every: self.backup_every.or(other.backup_every),
             backup_keep: self.backup_keep.or(other.backup_keep),
             max_document_bytes: self.max_document_bytes.or(other.max_document_bytes),
+            disk_reserve_bytes: self.disk_reserve_bytes.or(other.disk_reserve_bytes),
             metrics_open: self.metrics_open.or(other.metrics_open),
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
@@ -354,6 +362,7 @@ impl Partial {
             lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),
             backups,
             max_document_bytes: self.max_document_bytes.unwrap_or(MAX_DOCUMENT_BYTES),
+            disk_reserve_bytes: self.disk_reserve_bytes,
             metrics_open: self.metrics_open.unwrap_or(false),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             log_level: self.log_level.unwrap_or_else(|| "info".into()),

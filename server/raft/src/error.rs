@@ -78,6 +78,9 @@ pub enum ProposeError {
     #[error("a command of {bytes} bytes is beyond the limit of {limit}: nothing was written")]
     TooLarge { bytes: usize, limit: usize },
     /// Nothing was written.
+    #[error("the group is read-only, so nothing was written: {reason}")]
+    ReadOnly { reason: String },
+    /// Nothing was written.
     #[error("this manager is stopping, so nothing was written")]
     Stopped,
     /// Nothing was written.
@@ -113,6 +116,10 @@ pub enum ReadError {
     NoLeader,
     #[error("the leader could not confirm within {waited:?} that it still leads: {reason}")]
     Timeout { waited: Duration, reason: String },
+    #[error(
+        "the state of this manager differs from the majority's, so it gives no reads: ask another manager, and restart this one"
+    )]
+    Quarantined,
     #[error("this manager is stopping")]
     Stopped,
 }

@@ -19,12 +19,12 @@ mod types;
 
 pub use error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError};
 pub use group::{
-    Alarm, AlarmKind, ClockReading, ClockStatus, GroupConfig, GroupHandle, GroupStatus, Leadership,
-    MemberStatus, Proposed, RaftRole, SnapshotSettings, StateView,
+    Alarm, AlarmKind, ClockReading, ClockStatus, DiskProbe, DiskSettings, GroupConfig, GroupHandle,
+    GroupStatus, Leadership, MemberStatus, Proposed, RaftRole, SnapshotSettings, StateView,
 };
 #[doc(hidden)]
 pub use krakend_storage::failpoint;
-pub use krakend_storage::{Identity, SyncFault, WrittenBackup};
+pub use krakend_storage::{DiskSpace, Identity, SyncFault, WrittenBackup};
 pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};
 pub use offline::{
     BackupContents, BackupMeta, Founded, Frozen, KindSize, OfflineError, RestoreOrder, Survey,

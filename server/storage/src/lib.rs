@@ -12,6 +12,7 @@
 mod atomic_file;
 mod backup;
 mod damaged;
+mod disk;
 mod error;
 #[doc(hidden)]
 pub mod failpoint;
@@ -26,6 +27,7 @@ mod state;
 pub use atomic_file::write_atomic;
 pub use backup::{BackupError, BackupFile, BackupReader, BackupWriter, TargetError, WrittenBackup};
 pub use damaged::{set_aside, set_aside_dirs};
+pub use disk::{DiskSpace, ReserveFile};
 pub use error::{FileError, LogError, SnapshotError, StateError};
 pub use identity::{Grant, GrantMember, Identity, IdentityError, LogOwner};
 pub use lock::{DataDirLock, LockError};

@@ -140,7 +140,7 @@ impl Transaction<'_> {
         Ok(Applied::Done)
     }
 
-    fn set_time(&mut self, now: Millis) {
+    pub(super) fn set_time(&mut self, now: Millis) {
         self.now = now;
         self.state.meta.time_ms = now;
     }

@@ -23,6 +23,10 @@ impl Transaction<'_> {
                 least: self.state.meta.epoch + 1,
             });
         }
+        // An operator is at work, and the state may be days old: the stamp is believed.
+        self.state.clock.hold = None;
+        self.set_time(self.stamp.max(self.now));
+        self.changed(RecordKey::Clock);
         let ended = FormerGroup {
             group_id: former,
             epoch: self.state.meta.epoch,

@@ -112,6 +112,7 @@ impl Transaction<'_> {
                 first_token,
             } => self.apply_bootstrap(*group_id, first_token),
             Command::Tick => self.apply_tick(),
+            Command::CheckState => Ok(Applied::Unchanged),
             Command::RegisterManager(record) => self.apply_register_manager(record),
             Command::LeaderElected { manager_id, term } => {
                 self.apply_leader_elected(*manager_id, *term)

@@ -21,6 +21,11 @@ pub fn of_manager(app: &App) -> Vec<api::Alarm> {
 pub fn not_ready(app: &App) -> Option<String> {
     let mut alarms = app.group.alarms().into_iter();
     alarms
-        .find(|alarm| alarm.kind == AlarmKind::TakingOldPlace)
+        .find(|alarm| {
+            matches!(
+                alarm.kind,
+                AlarmKind::TakingOldPlace | AlarmKind::StateDiverged
+            )
+        })
         .map(|alarm| alarm.message)
 }

@@ -115,6 +115,11 @@ impl From<ProposeError> for Failure {
                 "stopping",
                 format!("{error}: ask another manager"),
             ),
+            ProposeError::ReadOnly { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "read-only",
+                error.to_string(),
+            ),
             other @ ProposeError::NoLeader => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no-leader",
@@ -130,10 +135,17 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         let (status, kind) = match error {
             ReadError::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "read-timeout"),
-            ReadError::NoLeader | ReadError::Stopped => {
+            ReadError::NoLeader | ReadError::Stopped | ReadError::Quarantined => {
                 (StatusCode::SERVICE_UNAVAILABLE, "no-leader")
             }
         };
+        if matches!(error, ReadError::Quarantined) {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "quarantined",
+                error.to_string(),
+            );
+        }
         Self::new(
             status,
             kind,

@@ -154,6 +154,9 @@ async fn fresh(
 ) -> Result<StateView, Failure> {
     let counters = &app.http.counters;
     if consistency == Consistency::Stale {
+        if app.group.is_quarantined() {
+            return Err(krakend_raft::ReadError::Quarantined.into());
+        }
         count(&counters.reads_stale);
         return Ok(app.group.stale());
     }

@@ -12,6 +12,14 @@ pub enum AlarmKind {
     DamagedFiles,
     /// The log or vote was damaged: this manager waits to take its old place under a new id.
     TakingOldPlace,
+    /// This manager's state is not what the majority has: it is quarantined.
+    StateDiverged,
+    /// Said by the leader: the managers' states are not the same.
+    StatesDiffer,
+    /// Less room than the reserve is left on the disk: while this manager leads, the group takes no ordinary writes.
+    DiskLow,
+    /// The disk does not answer; this manager is about to stop.
+    DiskStalled,
 }
 
 impl AlarmKind {
@@ -20,6 +28,10 @@ impl AlarmKind {
         match self {
             Self::DamagedFiles => "damaged-files",
             Self::TakingOldPlace => "taking-old-place",
+            Self::StateDiverged => "state-diverged",
+            Self::StatesDiffer => "states-differ",
+            Self::DiskLow => "disk-low",
+            Self::DiskStalled => "disk-stalled",
         }
     }
 }
@@ -70,6 +82,10 @@ impl Alarms {
         if self.lock().remove(&kind).is_some() {
             tracing::info!(alarm = kind.as_str(), "an alarm is over");
         }
+    }
+
+    pub(crate) fn is_raised(&self, kind: AlarmKind) -> bool {
+        self.lock().contains_key(&kind)
     }
 
     pub(crate) fn list(&self) -> Vec<Alarm> {

@@ -120,6 +120,11 @@ impl Inner {
         request: FetchRequest,
     ) -> Result<ReceiverStream<Result<Reply, Status>>, Status> {
         let internal = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
+        if self.is_quarantined() {
+            return Err(Status::failed_precondition(
+                "the state of this manager differs from the majority's",
+            ));
+        }
         let _one = self
             .fetches
             .try_acquire()

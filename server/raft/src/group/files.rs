@@ -12,7 +12,7 @@ use krakend_storage::{
     LogStore, SnapshotFiles, StateError, SyncFault, finish_replacement, set_aside,
 };
 
-use super::{GroupConfig, known};
+use super::{GroupConfig, check, known};
 use crate::{
     codec,
     error::OpenError,
@@ -22,6 +22,9 @@ use crate::{
 /// Everything that depends on the log; in this order, because a member whose log is gone is damaged as well, should
 /// this stop half-way.
 const SET_ASIDE: [&str; 3] = ["log", "state", "snapshots"];
+
+/// What a manager rebuilds whose state is not what the others have.
+const STATE: [&str; 2] = ["state", "snapshots"];
 
 /// What lies on disk, opened and verified.
 pub(super) struct Opened {
@@ -55,6 +58,15 @@ pub(super) fn open(config: &GroupConfig) -> Result<Opened, OpenError> {
         Err(error) => return Err(error),
     };
     identity.save_copy(dir)?;
+    if check::is_marked(dir) {
+        let reason = "the state differed from the majority's";
+        let aside = set_aside(dir, &STATE, reason)?;
+        tracing::error!(
+            "{reason}: it was set aside in {}, and is rebuilt from log and snapshots of the others",
+            aside.display()
+        );
+        check::unmark(dir)?;
+    }
     let files = SnapshotFiles::open(&dir.join("snapshots"))?;
     let snapshot = files.newest_verified(drop)?.map(|it| it.position);
     let (store, current) = WriteBehind::load(&dir.join("state"))?;

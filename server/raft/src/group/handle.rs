@@ -121,6 +121,32 @@ impl GroupHandle {
         self.inner.alarms.list()
     }
 
+    /// Whether this manager's state was found to differ from the majority's: nothing of it may be believed.
+    pub fn is_quarantined(&self) -> bool {
+        self.inner.is_quarantined()
+    }
+
+    /// Compares the managers' states now, where this one leads, and not at the next time.
+    pub async fn compare_states(&self) {
+        if self.inner.is_leader() {
+            self.inner.compare_states().await;
+        }
+    }
+
+    /// Changes the state of this manager alone, as a fault in its memory would. For tests.
+    #[doc(hidden)]
+    #[cfg(debug_assertions)]
+    pub fn spoil(&self, command: Command) {
+        let entry = krakend_domain::LogEntry {
+            time_ms: 0,
+            command,
+        };
+        let mut current = self.inner.shared.write();
+        let outcome = current.state.apply(0, &entry);
+        current.unwritten.keys.extend(outcome.changed);
+        current.unwritten.any = true;
+    }
+
     /// Follows the index of the last applied entry; 0 at first.
     pub fn applied(&self) -> watch::Receiver<u64> {
         self.inner.shared.applied()

@@ -2,7 +2,9 @@
 
 mod alarms;
 mod announce;
+mod check;
 mod clock;
+mod disk;
 mod fetch;
 mod files;
 mod form;
@@ -22,6 +24,7 @@ mod vigil;
 
 pub use alarms::{Alarm, AlarmKind};
 pub use clock::{ClockReading, ClockStatus};
+pub use disk::{DiskProbe, DiskSettings};
 pub use handle::GroupHandle;
 pub use open::{GroupConfig, SnapshotSettings};
 pub use propose::Proposed;

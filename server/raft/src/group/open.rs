@@ -13,7 +13,9 @@ use tokio::{
 use super::{
     Inner,
     alarms::Alarms,
-    clock, fetch,
+    check, clock,
+    disk::{self, DiskSettings},
+    fetch,
     files::{self, Opened},
     known, replace, snapshots, status,
     status::Leadership,
@@ -29,6 +31,9 @@ use crate::{
 
 /// Threads for Raft alone, so that it does not wait behind the manager's other work.
 const THREADS: usize = 2;
+
+/// Hashing a whole state costs each manager some CPU.
+const CHECK_EVERY: Duration = Duration::from_secs(300);
 
 /// When snapshots are written, and how much log stays behind them.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +70,9 @@ pub struct GroupConfig {
     pub peers: Vec<String>,
     pub timers: Timers,
     pub snapshots: SnapshotSettings,
+    pub disk: DiskSettings,
+    /// How often the leader compares the managers' states.
+    pub check_every: Duration,
     /// Lets tests fail the fsyncs of the log.
     pub sync_fault: Option<SyncFault>,
 }
@@ -78,6 +86,8 @@ impl GroupConfig {
             peers: Vec::new(),
             timers: Timers::lan(),
             snapshots: SnapshotSettings::default(),
+            disk: DiskSettings::default(),
+            check_every: CHECK_EVERY,
             sync_fault: None,
         }
     }
@@ -156,6 +166,8 @@ impl Inner {
         runtime.spawn(status::watch_health(Arc::downgrade(&inner)));
         runtime.spawn(vigil::keep(Arc::downgrade(&inner)));
         runtime.spawn(snapshots::run(Arc::downgrade(&inner), config.snapshots));
+        runtime.spawn(check::run(Arc::downgrade(&inner), config.check_every));
+        runtime.spawn(disk::run(Arc::downgrade(&inner), config.disk));
         runtime.spawn(known::keep(Arc::downgrade(&inner)));
         runtime.spawn(replace::run(Arc::downgrade(&inner), others));
         if let Ok(mut kept) = inner.runtime.lock() {

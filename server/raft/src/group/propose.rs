@@ -83,6 +83,7 @@ impl Inner {
                 ProposeError::NoLeader => ProposeReply::NotLeader,
                 ProposeError::Indeterminate { reason } => ProposeReply::Indeterminate { reason },
                 ProposeError::TooLarge { bytes, limit } => ProposeReply::TooLarge { bytes, limit },
+                ProposeError::ReadOnly { reason } => ProposeReply::ReadOnly { reason },
                 ProposeError::Stopped => ProposeReply::Stopped,
                 ProposeError::ClockOff { off } => ProposeReply::ClockOff { off },
                 ProposeError::FeatureLevel { needs, is } => {
@@ -107,6 +108,9 @@ impl Inner {
         }
         if let Err(error) = self.check_level(&command) {
             return Attempt::Done(Err(error));
+        }
+        if let Some(refusal) = self.refuse_when_low(&command) {
+            return Attempt::Done(Err(refusal));
         }
         let payload = match stamp(now_ms, command) {
             Ok(payload) => payload,
@@ -208,6 +212,7 @@ fn replied(reply: ProposeReply) -> Attempt {
         // The leader is stopping: somebody else will lead.
         ProposeReply::NotLeader | ProposeReply::Stopped => return Attempt::NotLeader,
         ProposeReply::Indeterminate { reason } => Err(ProposeError::Indeterminate { reason }),
+        ProposeReply::ReadOnly { reason } => Err(ProposeError::ReadOnly { reason }),
         ProposeReply::TooLarge { bytes, limit } => Err(ProposeError::TooLarge { bytes, limit }),
         ProposeReply::FeatureLevel { needs, is } => Err(ProposeError::FeatureLevel { needs, is }),
         ProposeReply::NotSupported { level, who } => Err(ProposeError::NotSupported { level, who }),

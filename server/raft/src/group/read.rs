@@ -89,6 +89,9 @@ impl Inner {
         if crate::planted::has(crate::planted::Bug::ReadWithoutReadIndex) {
             return Ok(self.stale());
         }
+        if self.is_quarantined() {
+            return Err(ReadError::Quarantined);
+        }
         let begun = Instant::now();
         let mut failure = None;
         let index = loop {

@@ -52,6 +52,9 @@ pub(crate) enum ProposeReply {
         level: u32,
         who: String,
     },
+    ReadOnly {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -190,6 +193,20 @@ pub(crate) enum ReplaceReply {
     Done,
     /// Not yet, or not at all; asking again is safe.
     Failed(ChangeError),
+}
+
+/// Asks for the hash of the state at an entry.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HashRequest {
+    pub index: u64,
+    /// What the majority has; whoever has another hash is quarantined.
+    pub right: Option<[u8; 32]>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HashReply {
+    /// `None` where it is not known, or not yet.
+    pub hash: Option<[u8; 32]>,
 }
 
 /// Asks for a snapshot that contains this entry.

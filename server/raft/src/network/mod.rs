@@ -24,9 +24,10 @@ pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
-    ChangeReply, DeathQuestion, DeathReply, FetchRequest, GrantReply, GrantRequest, JoinReply,
-    JoinRequest, MembershipChange, ObserveReply, ProbeReply, ProbeRequest, ProposeReply,
-    ProposeRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, Replacement, Run, SeenMember,
+    ChangeReply, DeathQuestion, DeathReply, FetchRequest, GrantReply, GrantRequest, HashReply,
+    HashRequest, JoinReply, JoinRequest, MembershipChange, ObserveReply, ProbeReply, ProbeRequest,
+    ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, Replacement, Run,
+    SeenMember,
 };
 pub(crate) use peers::{AskError, Peers};
 

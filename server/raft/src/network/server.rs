@@ -13,8 +13,8 @@ use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{
-    DeathQuestion, FetchRequest, GrantRequest, JoinRequest, MembershipChange, ProbeRequest,
-    ProposeRequest, ReadIndexRequest, Replacement, Run, SnapshotHead,
+    DeathQuestion, FetchRequest, GrantRequest, HashRequest, JoinRequest, MembershipChange,
+    ProbeRequest, ProposeRequest, ReadIndexRequest, Replacement, Run, SnapshotHead,
 };
 use crate::{
     codec,
@@ -292,6 +292,11 @@ impl ManagerPeer for PeerService {
     async fn replace(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         let question: Replacement = self.open_stranger(&request)?;
         self.reply(&self.inner.handle_replace(question).await)
+    }
+
+    async fn state_hash(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let (_, question): (_, HashRequest) = self.open(&request)?;
+        self.reply(&self.inner.handle_hash(question).await)
     }
 
     async fn fetch_snapshot(

@@ -1,7 +1,7 @@
 use std::{io, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use krakend_domain::{ClusterState, LogEntry};
+use krakend_domain::{ClusterState, Command, LogEntry};
 use krakend_storage::{SnapshotFile, SnapshotFiles, SnapshotReader, failpoint};
 use openraft::{
     EntryPayload, OptionalSend,
@@ -38,7 +38,7 @@ impl StateMachine {
     fn apply_entry(&self, entry: Entry) -> io::Result<Answer> {
         let index = entry.log_id.index;
         let command = match &entry.payload {
-            EntryPayload::Normal(payload) => Some(codec::decode::<LogEntry>(&payload.0)?),
+            EntryPayload::Normal(payload) => Some(decode_entry(index, &payload.0)?),
             EntryPayload::Blank | EntryPayload::Membership(_) => None,
         };
         failpoint::reach("apply");
@@ -59,7 +59,12 @@ impl StateMachine {
         }
         let outcome = current.state.apply(index, &command);
         current.unwritten.keys.extend(outcome.changed);
+        let to_check =
+            matches!(command.command, Command::CheckState).then(|| current.state.clone());
         drop(current);
+        if let Some(frozen) = to_check {
+            self.shared.checks.begin(index, frozen);
+        }
         self.shared.publish_events(index, outcome.events);
         Ok(Answer::Command(outcome.result))
     }
@@ -137,6 +142,16 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             .await
             .map_err(io::Error::other)?
     }
+}
+
+/// A command that this version does not know must stop it: whoever skips one diverges.
+fn decode_entry(index: u64, bytes: &[u8]) -> io::Result<LogEntry> {
+    codec::decode(bytes).map_err(|error| {
+        let reason = format!(
+            "entry {index} of the log holds a command that this version cannot read ({error}): run the version that wrote it, or a newer one"
+        );
+        io::Error::new(error.kind(), reason)
+    })
 }
 
 /// The newest snapshot, verified before anybody gets it. Where that one turns out damaged the next must not take its

@@ -1,6 +1,7 @@
 //! openraft's storage traits over `krakend-storage`.
 
 mod behind;
+mod checks;
 mod log;
 mod machine;
 mod shared;
@@ -9,6 +10,7 @@ mod snapshot;
 mod suite;
 
 pub(crate) use behind::WriteBehind;
+pub(crate) use checks::{Checks, StateHash};
 pub(crate) use log::LogStorage;
 pub(crate) use machine::{StateMachine, read_state};
 pub(crate) use shared::{Current, Shared};

@@ -6,6 +6,7 @@ use std::{
 use krakend_domain::{ClusterState, Event, RecordKey};
 use tokio::sync::{broadcast, watch};
 
+use super::Checks;
 use crate::types::{LogId, StoredMembership};
 
 /// Batches of events that a slow subscriber may lag behind.
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     current: RwLock<Current>,
     applied: watch::Sender<u64>,
     events: broadcast::Sender<(u64, Arc<Vec<Event>>)>,
+    pub(crate) checks: Arc<Checks>,
 }
 
 /// The state and where it stands, always changed together.
@@ -46,6 +48,7 @@ impl Shared {
             current: RwLock::new(current),
             applied: watch::Sender::new(index),
             events: broadcast::Sender::new(EVENT_QUEUE),
+            checks: Arc::default(),
         })
     }
 

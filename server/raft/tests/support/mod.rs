@@ -12,7 +12,8 @@ use std::{
 
 use krakend_domain::{Command, Digest, ManagerRecord, Role, TokenRecord};
 use krakend_raft::{
-    GroupConfig, GroupHandle, ManagerNode, OpenError, Proposed, SnapshotSettings, SyncFault, Timers,
+    DiskSettings, GroupConfig, GroupHandle, ManagerNode, OpenError, Proposed, SnapshotSettings,
+    SyncFault, Timers,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -38,6 +39,7 @@ pub struct Manager {
     pub timers: Timers,
     /// How far its clock is ahead of the right one, in milliseconds.
     pub ahead_ms: Arc<AtomicI64>,
+    pub disk: DiskSettings,
     kept: Option<PathBuf>,
     running: Option<Running>,
 }
@@ -60,6 +62,7 @@ impl Manager {
             fault: SyncFault::default(),
             timers: Timers::lan(),
             ahead_ms: Arc::default(),
+            disk: DiskSettings::default(),
             kept: None,
             running: None,
         }
@@ -97,6 +100,7 @@ impl Manager {
         let mut config = GroupConfig::new(self.data_dir(), node);
         config.snapshots = self.snapshots;
         config.timers = self.timers;
+        config.disk = self.disk.clone();
         config.sync_fault = Some(self.fault.clone());
         let ahead_ms = self.ahead_ms.clone();
         let skewed = move || clock().saturating_add_signed(ahead_ms.load(Ordering::Relaxed));
@@ -166,7 +170,7 @@ pub async fn group_in(dir: &Path, count: usize, snapshots: SnapshotSettings) -> 
     formed(managers).await
 }
 
-async fn formed(mut managers: Vec<Manager>) -> Vec<Manager> {
+pub async fn formed(mut managers: Vec<Manager>) -> Vec<Manager> {
     let peers: Vec<String> = managers.iter().map(|it| it.address.clone()).collect();
     let mut forming = Vec::new();
     for manager in &mut managers {

@@ -1,8 +1,9 @@
 use std::{
     fs, io,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -11,7 +12,7 @@ use super::{
     LogPosition, LogRecord, LogSummary, SyncFault, VoteRecord,
     engine::{self, Engine},
     tail,
-    thread::{Command, LogThread},
+    thread::{BusySince, Command, LogThread},
     vote_file, watermark,
 };
 use crate::{FileError, LogError};
@@ -45,6 +46,7 @@ impl Default for LogSettings {
 pub struct LogStore {
     commands: mpsc::Sender<Command>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    busy_since: BusySince,
 }
 
 impl LogStore {
@@ -62,11 +64,13 @@ impl LogStore {
         verify_beginning(&wal, &log)?;
         let second_vote = vote_file::read(dir)?;
         let (commands, queue) = mpsc::channel(QUEUE);
+        let busy_since = BusySince::default();
         let thread = LogThread::new(
             dir.into(),
             log,
             settings.fault,
             commands.downgrade(),
+            busy_since.clone(),
             second_vote,
         )?;
         let thread = std::thread::Builder::new()
@@ -76,6 +80,7 @@ impl LogStore {
         Ok(Self {
             commands,
             thread: Arc::new(Mutex::new(Some(thread))),
+            busy_since,
         })
     }
 
@@ -129,6 +134,15 @@ impl LogStore {
     /// The ends of the log.
     pub async fn summary(&self) -> Result<LogSummary, LogError> {
         self.ask(|reply| Command::Summary { reply }).await
+    }
+
+    /// How long the disk has not answered an fsync; zero while none is waited for.
+    pub fn stalled_for(&self) -> Duration {
+        let since = *self
+            .busy_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Writes what is left, fsyncs and stops the thread. Later calls fail with [`LogError::Closed`].

@@ -22,6 +22,9 @@ use crate::{LogError, failpoint};
 const WATERMARK_EVERY: Duration = Duration::from_secs(1);
 
 type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+/// When the oldest fsync that has not returned was begun.
+pub(super) type BusySince = Arc<Mutex<Option<Instant>>>;
+
 type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 
 pub(super) enum Command {
@@ -60,18 +63,29 @@ pub(super) enum Command {
     },
 }
 
-/// Makes the next fsync fail, in tests of what follows from that.
+/// Makes fsyncs fail or hang, in tests of what follows from that.
 #[derive(Clone, Debug, Default)]
-pub struct SyncFault(Arc<AtomicBool>);
+pub struct SyncFault {
+    failing: Arc<AtomicBool>,
+    stalled: Arc<AtomicBool>,
+}
 
 impl SyncFault {
     /// From now on no fsync succeeds.
     pub fn fail(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.failing.store(true, Ordering::SeqCst);
+    }
+
+    /// No fsync returns while this is set.
+    pub fn stall(&self, stalled: bool) {
+        self.stalled.store(stalled, Ordering::SeqCst);
     }
 
     fn apply(&self, result: io::Result<()>) -> io::Result<()> {
-        if self.0.load(Ordering::SeqCst) {
+        while self.stalled.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.failing.load(Ordering::SeqCst) {
             return Err(io::Error::other("fsync failed (injected)"));
         }
         result
@@ -98,6 +112,8 @@ pub(super) struct LogThread {
     /// Where the engine's thread leaves how an fsync went. A slot and not the queue, which may be full while this
     /// thread waits for the engine's.
     synced: Arc<Mutex<Option<Synced>>>,
+    /// Since when something waits for the disk.
+    busy_since: BusySince,
     poisoned: Option<String>,
     end: u64,
     watermark: u64,
@@ -110,6 +126,7 @@ impl LogThread {
         log: Engine,
         fault: Option<SyncFault>,
         reports: mpsc::WeakSender<Command>,
+        busy_since: BusySince,
         second_vote: Option<VoteRecord>,
     ) -> Result<Self, LogError> {
         let mut thread = Self {
@@ -120,6 +137,7 @@ impl LogThread {
             waiting: Vec::new(),
             sync_in_flight: false,
             synced: Arc::default(),
+            busy_since,
             poisoned: None,
             end: 0,
             watermark: 0,
@@ -195,6 +213,7 @@ impl LogThread {
         match command {
             Command::Append { records, done } => self.append(records, done),
             Command::SaveVote { vote, done } => {
+                set(&self.busy_since, Some(Instant::now()));
                 // A vote must not outlive the entries that were written before it: a group whose first entry is lost
                 // and whose vote is kept can never be begun again.
                 self.sync_now();
@@ -205,6 +224,7 @@ impl LogThread {
                     Ok(()) => log.save_vote(vote),
                     Err(error) => Err(error.into()),
                 });
+                set(&self.busy_since, None);
             }
             Command::SaveCommitted { committed } => self.save_committed(committed),
             Command::TruncateAfter { keep, done } => {
@@ -340,10 +360,13 @@ impl LogThread {
         let fault = self.fault.clone();
         let reports = self.reports.clone();
         let slot = self.synced.clone();
+        let busy_since = self.busy_since.clone();
+        set(&busy_since, Some(Instant::now()));
         let done = SyncDone(Box::new(move |result| {
             let result = fault.apply(result);
             failpoint::reach("log-synced");
             let failure = result.as_ref().err().map(io::Error::to_string);
+            set(&busy_since, None);
             tell(waiting, &result);
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Synced { end, failure });
             if let Some(reports) = reports.upgrade() {
@@ -420,6 +443,10 @@ impl LogThread {
             Err(error) => tracing::warn!(%error, "the log's watermark was not written"),
         }
     }
+}
+
+fn set(busy_since: &BusySince, to: Option<Instant>) {
+    *busy_since.lock().unwrap_or_else(PoisonError::into_inner) = to;
 }
 
 fn end_of(segment: Segment) -> u64 {

@@ -1,0 +1,178 @@
+//! A disk that is nearly full, or does not answer.
+//!
+//! Below the reserve a leader takes no ordinary commands any more, until there is room again; what keeps the group alive
+//! is written all the same. When the disk is nearly full a reserve file gives its room to that. A disk that does not
+//! answer an fsync makes its manager hand over and stop.
+
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use krakend_domain::Command;
+use krakend_storage::{DiskSpace, ReserveFile};
+
+use super::{AlarmKind, Inner, status::note_fault};
+use crate::error::ProposeError;
+
+const MIB: u64 = 1024 * 1024;
+/// The reserve where the settings name none: so much, or so large a part of the disk where that is less.
+const RESERVE_BYTES: u64 = 512 * MIB;
+const RESERVE_PART: u64 = 20;
+/// Room for many votes, a purge and a small snapshot.
+const RESERVE_FILE_BYTES: u64 = 16 * MIB;
+const STALL_AFTER: Duration = Duration::from_secs(10);
+
+/// Asks how much room there is.
+pub type DiskProbe = Arc<dyn Fn(&Path) -> io::Result<DiskSpace> + Send + Sync>;
+
+/// What is done about a full or stalled disk.
+#[derive(Clone)]
+pub struct DiskSettings {
+    /// Below so many available bytes ordinary writes are refused. `None`: 512 MiB, or 5 % of the disk if that is less.
+    pub reserve_bytes: Option<u64>,
+    /// An fsync that takes longer makes the manager hand over and stop.
+    pub stall_after: Duration,
+    /// How often both are looked at.
+    pub look_every: Duration,
+    pub probe: DiskProbe,
+}
+
+impl fmt::Debug for DiskSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskSettings")
+            .field("reserve_bytes", &self.reserve_bytes)
+            .field("stall_after", &self.stall_after)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for DiskSettings {
+    fn default() -> Self {
+        Self {
+            reserve_bytes: None,
+            stall_after: STALL_AFTER,
+            look_every: Duration::from_secs(1),
+            probe: Arc::new(DiskSpace::of),
+        }
+    }
+}
+
+/// Looks for as long as the group is open.
+pub(super) async fn run(inner: Weak<Inner>, settings: DiskSettings) {
+    loop {
+        tokio::time::sleep(settings.look_every).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let stalled = inner.log.stalled_for();
+        if stalled >= settings.stall_after {
+            return inner.give_up_disk(stalled).await;
+        }
+        // A probe hangs with the disk, and must not take the watch over fsyncs with it.
+        let looked = tokio::time::timeout(settings.stall_after, inner.look_for_room(&settings));
+        if looked.await.is_err() {
+            return inner.give_up_disk(settings.stall_after).await;
+        }
+    }
+}
+
+impl Inner {
+    async fn look_for_room(&self, settings: &DiskSettings) {
+        let dir = self.local.data_dir().to_owned();
+        let (probe, reserve) = (settings.probe.clone(), settings.reserve_bytes);
+        let looked = tokio::task::spawn_blocking(move || {
+            let space = probe(&dir)?;
+            let reserve = reserve.unwrap_or(RESERVE_BYTES.min(space.total / RESERVE_PART));
+            keep_reserve(&dir, space, reserve);
+            io::Result::Ok((space, reserve))
+        });
+        let (space, reserve) = match looked.await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return tracing::warn!(%error, "the disk does not say how full it is"),
+            Err(_) => return,
+        };
+        // Some room above the mark, so that the alarm does not come and go with each write.
+        let mark = match self.alarms.is_raised(AlarmKind::DiskLow) {
+            true => reserve + reserve / 10,
+            false => reserve,
+        };
+        if space.available < mark {
+            self.alarms.raise(
+                AlarmKind::DiskLow,
+                format!(
+                    "{} MiB are available where {} lies, and {} MiB are the reserve: make room; until then this manager takes no ordinary writes while it leads",
+                    space.available / MIB,
+                    self.local.data_dir().display(),
+                    reserve / MIB
+                ),
+            );
+        } else {
+            self.alarms.clear(AlarmKind::DiskLow);
+        }
+    }
+
+    /// Hands over where that is possible, and has the process end: it cannot say what is on its disk.
+    async fn give_up_disk(self: Arc<Self>, stalled: Duration) {
+        let reason = format!(
+            "the disk under {} has not answered an fsync for {stalled:?}",
+            self.local.data_dir().display()
+        );
+        tracing::error!("{reason}: this manager hands over and stops");
+        self.alarms.raise(AlarmKind::DiskStalled, reason.clone());
+        if self.is_leader()
+            && let Some(successor) = self.successor()
+            && let Err(error) = self.transfer(successor).await
+        {
+            tracing::warn!(%error, "the leadership was not handed over; the others elect when this manager stops");
+        }
+        note_fault(&self, reason);
+    }
+
+    /// Refuses what can wait while the disk is nearly full.
+    pub(super) fn refuse_when_low(&self, command: &Command) -> Option<ProposeError> {
+        if !self.alarms.is_raised(AlarmKind::DiskLow) || keeps_group_alive(command) {
+            return None;
+        }
+        let alarms = self.alarms.list();
+        let low = alarms
+            .into_iter()
+            .find(|it| it.kind == AlarmKind::DiskLow)?;
+        Some(ProposeError::ReadOnly {
+            reason: low.message,
+        })
+    }
+}
+
+/// Small, and needed by what goes on by itself.
+fn keeps_group_alive(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Tick
+            | Command::CheckState
+            | Command::RegisterManager(_)
+            | Command::ChangeManager { .. }
+            | Command::LeaderElected { .. }
+            | Command::SetNodeState { .. }
+            | Command::RenewLease { .. }
+            | Command::RevokeToken { .. }
+    )
+}
+
+/// Taken while there is plenty of room, given up before there is none.
+fn keep_reserve(dir: &Path, space: DiskSpace, reserve: u64) {
+    let bytes = RESERVE_FILE_BYTES.min(reserve / 4);
+    let file = ReserveFile::new(dir, bytes);
+    let taken = file.is_taken();
+    let done = if taken && space.available < bytes {
+        tracing::warn!("the disk is full: the reserve file is given up for what must be written");
+        file.give_up()
+    } else if !taken && bytes > 0 && space.available >= reserve + 2 * bytes {
+        file.take()
+    } else {
+        Ok(())
+    };
+    if let Err(error) = done {
+        tracing::warn!(%error, "the reserve file is not as it should be");
+    }
+}
