@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -18,6 +19,8 @@ use crate::robustness::disk::Disk;
 pub const HTTP_PORT: u16 = 9897;
 const NODE_PORT: u16 = 7000;
 const MANAGER_PORT: u16 = 7001;
+/// A process that waits for a disk dies only when that has answered.
+const KILLED_WITHIN: Duration = Duration::from_secs(20);
 
 /// One manager on a host of its own.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Machine {
     /// Before the disk: it must be gone when that is unmounted.
     process: Option<Process>,
     paused: bool,
+    /// Whether it has got a SIGKILL already.
+    killed: bool,
     /// Whether a file of it was damaged and has not been made good: it may refuse to run.
     pub damaged: bool,
     /// Whether it was started again since.
@@ -78,6 +83,7 @@ impl Machine {
             planted: planted.map(str::to_owned),
             process: None,
             paused: false,
+            killed: false,
             damaged: false,
             restarted: false,
             log_from: 0,
@@ -123,11 +129,22 @@ impl Machine {
         self.disk.is_some()
     }
 
-    /// The first moment of a power loss: from now on nothing reaches the disk.
-    pub fn cut_power(&self) {
+    /// The first moment of a power loss: nothing reaches the disk any more, and the process gets a SIGKILL that nobody waits for.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn cut_power(&mut self) -> Result<()> {
         if let Some(disk) = &self.disk {
             disk.cut_power();
         }
+        if self.is_running()
+            && let Some(process) = &self.process
+        {
+            kill(Pid::from_raw(process.pid()), Signal::SIGKILL)
+                .with_context(|| format!("kill -9 {}", self.name))?;
+            self.killed = true;
+        }
+        Ok(())
     }
 
     /// kill -9, and what was not fsynced is gone.
@@ -183,6 +200,9 @@ impl Machine {
         let Some(mut process) = self.process.take() else {
             return Ok(());
         };
+        if std::mem::take(&mut self.killed) {
+            return process.wait(KILLED_WITHIN).await.map(drop);
+        }
         if process.ended().is_some() {
             // It ended by itself: whoever looks for that must find it.
             self.process = Some(process);

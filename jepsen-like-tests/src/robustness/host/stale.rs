@@ -17,9 +17,16 @@ pub fn owner_mark() -> String {
 
 /// Field 22 of `/proc/PID/stat`: tells a process from a later one with its id.
 fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_whitespace().nth(19)?.parse().ok()
+    start_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Nothing for a process that is dead and waits for somebody to take notice.
+fn start_in(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }
 
 /// Whether the owner that a mark names is still there. A mark that is none of ours has a living owner.
@@ -115,6 +122,16 @@ mod tests {
         let (before, started) = mine.rsplit_once('/').expect("three parts");
         let started: u64 = started.parse().expect("a number");
         assert!(!is_alive(&format!("{before}/{}", started + 1)));
+    }
+
+    #[test]
+    fn a_zombie_owns_nothing() {
+        let stat = |state: &str| {
+            let zeros = "0 ".repeat(18);
+            format!("7 (a (name) of) {state} {zeros}4711 0 0\n")
+        };
+        assert_eq!(start_in(&stat("S")), Some(4711));
+        assert_eq!(start_in(&stat("Z")), None);
     }
 
     #[test]

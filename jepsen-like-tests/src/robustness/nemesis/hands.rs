@@ -107,7 +107,7 @@ impl Hands {
     pub async fn lose_power(&self, numbers: &[usize], rng: &mut StdRng) -> Result<()> {
         let mut machines = self.machines.lock().await;
         for number in numbers {
-            machines[*number].cut_power();
+            machines[*number].cut_power()?;
         }
         for number in numbers {
             machines[*number].lose_power(rng).await?;
