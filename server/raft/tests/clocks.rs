@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use krakend_domain::{ClockVerdict, Command, MAX_JUMP_MS};
 use krakend_raft::{ProposeError, SnapshotSettings};
@@ -63,35 +66,24 @@ async fn a_leader_ten_seconds_behind_stamps_nothing_and_hands_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_anybody_to_hand_on_to_the_reason_is_named() {
+async fn the_very_entry_after_a_jump_is_refused_by_name() {
     let managers = group(3, SnapshotSettings::default()).await;
-    let first = leader(&managers).await;
-    let group_id = managers[first].handle().group_id().unwrap();
-    propose(&managers[first].handle(), bootstrap(group_id)).await;
-    // Three clocks, three times: only the one in the middle may lead, and it is asked for nothing.
-    let others: Vec<_> = (0..3).filter(|it| *it != first).collect();
-    managers[others[0]]
-        .ahead_ms
-        .store(YEAR_MS, Ordering::Relaxed);
-    managers[others[1]]
-        .ahead_ms
-        .store(3 * YEAR_MS, Ordering::Relaxed);
-    let handle = managers[first].handle();
-    let deadline = || std::time::Instant::now() + Duration::from_millis(200);
-    let refused = async {
-        loop {
-            // Until then the readings are on their way, or the middle one leads already.
-            let written = handle.propose(write(1), deadline()).await;
-            if let Err(error @ ProposeError::ClockOff { .. }) = written {
-                return error.to_string();
-            }
-            if handle.stale().leader != Some(handle.identity().manager_id) {
-                return "behind the others".into();
-            }
-        }
-    };
-    let text = tokio::time::timeout(PATIENCE, refused).await.unwrap();
-    assert!(text.contains("behind the others"), "{text}");
+    let leads = leader(&managers).await;
+    let handle = managers[leads].handle();
+    propose(&handle, bootstrap(handle.group_id().unwrap())).await;
+    until("the others' clocks are known", || {
+        handle.clocks().readings.len() == 2
+    })
+    .await;
+    managers[leads].ahead_ms.store(YEAR_MS, Ordering::Relaxed);
+    let at_once = Instant::now();
+    let refused = handle.propose(write(1), at_once).await.unwrap_err();
+    assert!(
+        matches!(refused, ProposeError::ClockOff { .. }),
+        "{refused}"
+    );
+    let text = refused.to_string();
+    assert!(text.contains("days ahead of the others"), "{text}");
     stop_all(managers).await;
 }
 

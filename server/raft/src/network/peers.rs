@@ -106,6 +106,13 @@ impl Peers {
                     });
                 }
                 self.connected.lock().await.remove(address);
+                // A kept connection had broken and was dialled anew in vain: the question has not left.
+                if is_connect_error(&status) {
+                    return Err(AskError::NotSent {
+                        address: address.into(),
+                        reason: innermost(&status),
+                    });
+                }
                 Err(unknown(status.message().into()))
             }
             Err(_) => Err(unknown(format!("no answer in {within:?}"))),
@@ -154,6 +161,17 @@ impl Peers {
         connected.insert(address.into(), channel.clone());
         Ok(channel)
     }
+}
+
+fn is_connect_error(status: &Status) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(status);
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The transport's own text says "transport error"; its cause says which.
