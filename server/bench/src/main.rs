@@ -1,11 +1,18 @@
 //! `krakend-bench`: started by `cargo xtask bench`.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser;
 use krakend_bench::args::{Arguments, What};
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     let What::Group(arguments) = Arguments::parse().what;
-    krakend_bench::group::run(&arguments).await
+    match krakend_bench::group::run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
