@@ -1,7 +1,9 @@
 //! The tool behind `cargo xtask`.
 
+mod bench;
 mod build;
 mod demo;
+mod golang;
 mod jepsen;
 mod krakend;
 mod run;
@@ -34,6 +36,8 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Build everything and treat a group of real managers badly: partitions, kills, pauses; exit 0 or 1
     Jepsen(jepsen::JepsenArgs),
+    /// Build for release and measure against peers: `bench group` for three managers against three etcd members
+    Bench(bench::BenchArgs),
     /// Run every test, the formatter's and the linter's included
     Test,
     /// Format all code
@@ -49,6 +53,7 @@ fn main() -> Result<()> {
         Task::Web(args) => web::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Jepsen(args) => jepsen::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Test => test::run(),
         Task::Fmt => run::cargo(&["fmt", "--all"]),
         Task::Lint => test::lint(),

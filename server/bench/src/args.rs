@@ -1,0 +1,137 @@
+//! The command line, and what it means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Clients at a time that write.
+pub const WRITERS: [usize; 4] = [1, 64, 256, 1_000];
+/// Clients at a time that read.
+pub const READERS: [usize; 3] = [1, 64, 256];
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "krakend-bench", about = "Measures against peers, side by side")]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// Three managers against three etcd members: writes, linearizable reads, memory, failover
+    Group(GroupArguments),
+}
+
+/// Of `group`.
+#[derive(Clone, Debug, Args)]
+pub struct GroupArguments {
+    /// Three seconds a measurement and five kills: under five minutes together
+    #[arg(long)]
+    pub quick: bool,
+    /// End with one line of JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Length of each measurement in seconds, warm-up not included [default: 10; 3 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds_each: Option<u64>,
+    /// How often the leader is killed [default: 30; 5 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub kills: Option<u32>,
+    /// Which member the clients ask, in both groups
+    #[arg(long, value_enum, default_value_t = Target::Leader)]
+    pub to: Target,
+    /// Where data and logs go, on a real disk; removed again after success
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// The program krakend-cluster-manager, built for release
+    #[arg(long)]
+    pub manager: PathBuf,
+    /// The program etcd, version 3.6
+    #[arg(long)]
+    pub etcd: PathBuf,
+}
+
+/// Which member clients ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// All of them the leader
+    Leader,
+    /// Client after client the next of the three
+    Each,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Load that is not counted, before each measurement.
+    pub warm_up: Duration,
+    pub window: Duration,
+    pub kills: u32,
+    pub to: Target,
+}
+
+impl GroupArguments {
+    /// What the flags add up to.
+    pub fn plan(&self) -> Plan {
+        let (warm_up_s, window_s, kills) = if self.quick { (1, 3, 5) } else { (2, 10, 30) };
+        Plan {
+            warm_up: Duration::from_secs(warm_up_s),
+            window: Duration::from_secs(self.seconds_each.unwrap_or(window_s)),
+            kills: self.kills.unwrap_or(kills),
+            to: self.to,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(line: &str) -> Result<GroupArguments, clap::Error> {
+        let fixed = "krakend-bench group --dir d --manager m --etcd e";
+        let words = fixed.split(' ').chain(line.split_whitespace());
+        let What::Group(arguments) = Arguments::try_parse_from(words)?.what;
+        Ok(arguments)
+    }
+
+    #[test]
+    fn without_flags_each_measurement_takes_ten_seconds_and_the_leader_dies_thirty_times() {
+        let plan = group("").expect("parsed").plan();
+        assert_eq!((plan.window.as_secs(), plan.kills), (10, 30));
+        assert_eq!(plan.to, Target::Leader);
+    }
+
+    #[test]
+    fn quick_is_shorter_and_a_given_length_wins_over_it() {
+        let plan = group("--quick").expect("parsed").plan();
+        assert_eq!((plan.window.as_secs(), plan.kills), (3, 5));
+        let plan = group("--quick --seconds-each 7 --kills 2")
+            .expect("parsed")
+            .plan();
+        assert_eq!((plan.window.as_secs(), plan.kills), (7, 2));
+    }
+
+    #[test]
+    fn quick_with_both_groups_leaves_time_for_kills_in_five_minutes() {
+        let plan = group("--quick").expect("parsed").plan();
+        let cells = (WRITERS.len() + READERS.len()) as u32;
+        let load = (plan.warm_up + plan.window) * cells * 2;
+        assert!(load.as_secs() <= 60, "{load:?}");
+    }
+
+    #[test]
+    fn lengths_out_of_bounds_and_unknown_targets_are_refused() {
+        for bad in [
+            "--seconds-each 0",
+            "--seconds-each 601",
+            "--kills 0",
+            "--to follower",
+        ] {
+            assert!(group(bad).is_err(), "{bad}");
+        }
+        assert_eq!(group("--to each").expect("parsed").to, Target::Each);
+    }
+}
