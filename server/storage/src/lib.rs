@@ -31,7 +31,9 @@ pub use disk::{DiskSpace, ReserveFile};
 pub use error::{FileError, LogError, SnapshotError, StateError};
 pub use identity::{Grant, GrantMember, Identity, IdentityError, LogOwner};
 pub use lock::{DataDirLock, LockError};
-pub use log::{LogPosition, LogRecord, LogSettings, LogStore, LogSummary, SyncFault, VoteRecord};
+pub use log::{
+    LogPosition, LogRecord, LogSettings, LogStore, LogSummary, SyncFault, SyncFigures, VoteRecord,
+};
 pub use replacement::{Replacement, finish_replacement, is_replacement_pending};
 pub use snapshot::{IncomingSnapshot, SnapshotFile, SnapshotFiles, SnapshotReader, SnapshotWriter};
 pub use state::{Change, LoadedState, StateStore};

@@ -128,7 +128,7 @@ fn manager(view: &StateView, member: &MemberStatus, last: u64) -> api::Manager {
     }
 }
 
-fn all_alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
+pub fn all_alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
     let state: &ClusterState = &view.state;
     let found = [backups::alarm(app, state), epoch::alarm(app, state)];
     let mut found: Vec<_> = found.into_iter().flatten().collect();

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{access::Caller, problem::Failure};
+use super::{access::Caller, problem::Failure, raft_metrics};
 use crate::{app::App, clock};
 
 /// Prometheus text format. Needs a token unless `metrics_open` is set.
@@ -215,6 +215,7 @@ fn registry(app: &App) -> Registry {
             .set(count as i64);
     }
     registry.register("nodes", "Nodes by state", nodes);
+    raft_metrics::register(app, &view, &mut registry);
     registry.register(
         "clock_offset_ms",
         "Other managers' clocks minus this one's",

@@ -19,6 +19,7 @@ mod nodes;
 mod openapi;
 mod present;
 mod problem;
+mod raft_metrics;
 mod read;
 mod shared;
 mod snapshot;

@@ -62,22 +62,46 @@ impl Default for DiskSettings {
 
 /// Looks for as long as the group is open.
 pub(super) async fn run(inner: Weak<Inner>, settings: DiskSettings) {
+    let mut waited = Duration::ZERO;
     loop {
         tokio::time::sleep(settings.look_every).await;
         let Some(inner) = inner.upgrade() else { return };
-        let stalled = inner.log.stalled_for();
-        if stalled >= settings.stall_after {
-            return inner.give_up_disk(stalled).await;
+        waited = longer(waited, inner.log.stalled_for(), settings.look_every);
+        if waited >= settings.stall_after {
+            return inner.give_up_disk(waited).await;
         }
-        // A probe hangs with the disk, and must not take the watch over fsyncs with it.
-        let looked = tokio::time::timeout(settings.stall_after, inner.look_for_room(&settings));
-        if looked.await.is_err() {
+        if !inner.looks_for_room(&settings).await {
             return inner.give_up_disk(settings.stall_after).await;
         }
     }
 }
 
+/// How long an fsync is waited for, counted in looks: the time in which this process itself stood still (a stopped
+/// process, a suspended machine) says nothing about the disk.
+fn longer(waited: Duration, stalled: Duration, look_every: Duration) -> Duration {
+    if stalled < look_every {
+        return stalled;
+    }
+    waited + look_every
+}
+
 impl Inner {
+    /// A probe hangs with the disk, and must not take the watch over fsyncs with it. False when it hangs for too long.
+    async fn looks_for_room(&self, settings: &DiskSettings) -> bool {
+        let mut looked = std::pin::pin!(self.look_for_room(settings));
+        let mut waited = Duration::ZERO;
+        while tokio::time::timeout(settings.look_every, &mut looked)
+            .await
+            .is_err()
+        {
+            waited += settings.look_every;
+            if waited >= settings.stall_after {
+                return false;
+            }
+        }
+        true
+    }
+
     async fn look_for_room(&self, settings: &DiskSettings) {
         let dir = self.local.data_dir().to_owned();
         let (probe, reserve) = (settings.probe.clone(), settings.reserve_bytes);
@@ -174,5 +198,24 @@ fn keep_reserve(dir: &Path, space: DiskSpace, reserve: u64) {
     };
     if let Err(error) = done {
         tracing::warn!(%error, "the reserve file is not as it should be");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_stood_still_does_not_blame_its_disk() {
+        let second = Duration::from_secs(1);
+        // Stopped for eleven seconds in the middle of an fsync, which ends right after.
+        let waited = longer(Duration::ZERO, 11 * second, second);
+        assert_eq!(waited, second);
+        assert_eq!(longer(waited, Duration::ZERO, second), Duration::ZERO);
+        // A disk that does not answer is counted look by look.
+        let ten = (1..=10).fold(Duration::ZERO, |waited, n| {
+            longer(waited, n * second, second)
+        });
+        assert_eq!(ten, 10 * second);
     }
 }

@@ -1,13 +1,13 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use krakend_domain::{Command, Event};
 use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
-use krakend_storage::Identity;
+use krakend_storage::{Identity, SyncFigures};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, watch},
@@ -114,6 +114,16 @@ impl GroupHandle {
     /// The same, with what only the leader knows of the others; it is asked and has `within` to answer.
     pub async fn observed_status(&self, within: Duration) -> GroupStatus {
         self.inner.observed_status(within).await
+    }
+
+    /// How long the log's fsyncs took since the start.
+    pub fn syncs(&self) -> SyncFigures {
+        self.inner.log.syncs()
+    }
+
+    /// How often this manager saw another leader or term since its start.
+    pub fn leader_changes(&self) -> u64 {
+        self.inner.leader_changes.load(Ordering::Relaxed)
     }
 
     /// What is wrong with this manager.

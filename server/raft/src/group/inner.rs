@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -38,6 +38,7 @@ pub(crate) struct Inner {
     /// Snapshots given to managers that ask for one: one at a time.
     pub(super) fetches: tokio::sync::Semaphore,
     pub(super) fault: watch::Sender<Option<String>>,
+    pub(super) leader_changes: AtomicU64,
     /// The leader to whom a connection stands that tells of its end.
     pub(super) attended: watch::Sender<Option<MemberId>>,
     /// The leader whose process was seen to end, and its term.

@@ -1,6 +1,6 @@
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -156,6 +156,7 @@ impl Inner {
             leadership: watch::Sender::new(Leadership::default()),
             forming: tokio::sync::Mutex::default(),
             fault: watch::Sender::new(None),
+            leader_changes: AtomicU64::new(0),
             attended: watch::Sender::new(None),
             dead: watch::Sender::new(None),
             runtime: Mutex::new(None),

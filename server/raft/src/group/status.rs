@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -194,6 +194,9 @@ pub(super) async fn watch_leadership(inner: Weak<Inner>) {
         let now = inner.leadership_now();
         inner.leadership.send_if_modified(|known| {
             let changed = *known != now;
+            if now.leader.is_some() && (now.leader, now.term) != (known.leader, known.term) {
+                inner.leader_changes.fetch_add(1, Ordering::Relaxed);
+            }
             *known = now;
             changed
         });

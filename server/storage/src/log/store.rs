@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     LogPosition, LogRecord, LogSummary, SyncFault, VoteRecord,
     engine::{self, Engine},
+    meter::{SyncFigures, SyncMeter},
     tail,
     thread::{BusySince, Command, LogThread},
     vote_file, watermark,
@@ -47,6 +48,7 @@ pub struct LogStore {
     commands: mpsc::Sender<Command>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     busy_since: BusySince,
+    meter: Arc<SyncMeter>,
 }
 
 impl LogStore {
@@ -65,12 +67,13 @@ impl LogStore {
         let second_vote = vote_file::read(dir)?;
         let (commands, queue) = mpsc::channel(QUEUE);
         let busy_since = BusySince::default();
+        let meter = Arc::<SyncMeter>::default();
         let thread = LogThread::new(
             dir.into(),
             log,
             settings.fault,
             commands.downgrade(),
-            busy_since.clone(),
+            (busy_since.clone(), meter.clone()),
             second_vote,
         )?;
         let thread = std::thread::Builder::new()
@@ -81,6 +84,7 @@ impl LogStore {
             commands,
             thread: Arc::new(Mutex::new(Some(thread))),
             busy_since,
+            meter,
         })
     }
 
@@ -134,6 +138,11 @@ impl LogStore {
     /// The ends of the log.
     pub async fn summary(&self) -> Result<LogSummary, LogError> {
         self.ask(|reply| Command::Summary { reply }).await
+    }
+
+    /// How long fsyncs took since the start.
+    pub fn syncs(&self) -> SyncFigures {
+        self.meter.figures()
     }
 
     /// How long the disk has not answered an fsync; zero while none is waited for.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     LogPosition, LogRecord, LogSummary, VoteRecord,
     engine::{Engine, Payload, SyncDone},
+    meter::SyncMeter,
     vote_file, watermark,
 };
 use crate::{LogError, failpoint};
@@ -114,6 +115,7 @@ pub(super) struct LogThread {
     synced: Arc<Mutex<Option<Synced>>>,
     /// Since when something waits for the disk.
     busy_since: BusySince,
+    meter: Arc<SyncMeter>,
     poisoned: Option<String>,
     end: u64,
     watermark: u64,
@@ -126,7 +128,7 @@ impl LogThread {
         log: Engine,
         fault: Option<SyncFault>,
         reports: mpsc::WeakSender<Command>,
-        busy_since: BusySince,
+        (busy_since, meter): (BusySince, Arc<SyncMeter>),
         second_vote: Option<VoteRecord>,
     ) -> Result<Self, LogError> {
         let mut thread = Self {
@@ -138,6 +140,7 @@ impl LogThread {
             sync_in_flight: false,
             synced: Arc::default(),
             busy_since,
+            meter,
             poisoned: None,
             end: 0,
             watermark: 0,
@@ -361,10 +364,13 @@ impl LogThread {
         let reports = self.reports.clone();
         let slot = self.synced.clone();
         let busy_since = self.busy_since.clone();
-        set(&busy_since, Some(Instant::now()));
+        let meter = self.meter.clone();
+        let begun = Instant::now();
+        set(&busy_since, Some(begun));
         let done = SyncDone(Box::new(move |result| {
             let result = fault.apply(result);
             failpoint::reach("log-synced");
+            meter.note(begun.elapsed());
             let failure = result.as_ref().err().map(io::Error::to_string);
             set(&busy_since, None);
             tell(waiting, &result);
