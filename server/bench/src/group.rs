@@ -24,8 +24,8 @@ pub async fn run(arguments: &GroupArguments) -> Result<()> {
     // Whichever way this ends, dropping the groups ends their processes.
     let report = tokio::select! {
         measured = measure_both(arguments) => measured?,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        _ = terminate.recv() => bail!("terminated"),
+        _ = tokio::signal::ctrl_c() => bail!("interrupted; {}", kept(&arguments.dir)),
+        _ = terminate.recv() => bail!("terminated; {}", kept(&arguments.dir)),
     };
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -45,8 +45,8 @@ async fn measure_both(arguments: &GroupArguments) -> Result<Report> {
         let shown = dir.display();
         eprintln!("{shown} is on {kind}, so no fsync reaches a disk: give another --dir");
     }
-    let kept = || format!("data and logs are kept in {}", dir.display());
-    let report = both(arguments, &plan, &dir).await.with_context(kept)?;
+    let measured = both(arguments, &plan, &dir).await;
+    let report = measured.with_context(|| kept(&dir))?;
     std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
     Ok(report)
 }
@@ -122,6 +122,10 @@ async fn await_leader<P: Peer>(peer: &mut P) -> Result<()> {
     };
     let waited = tokio::time::timeout(LIMIT, waiting).await;
     waited.with_context(|| format!("{}: no leader within {LIMIT:?}", P::NAME))?
+}
+
+fn kept(dir: &Path) -> String {
+    format!("data and logs are kept in {}", dir.display())
 }
 
 /// A directory of this run below the one that was given, so that removing it removes nothing else.
