@@ -273,7 +273,7 @@ async fn serve_managers(
 /// The server of the node port. A certificate is optional here, because enrolment has none yet.
 pub fn node_server(app: &App) -> anyhow::Result<Server> {
     let tls = tls(&app.authority, app.group.identity().manager_id)?.client_auth_optional(true);
-    Ok(Server::builder().tls_config(tls)?.tcp_nodelay(true))
+    Ok(Server::builder().tls_config(tls)?)
 }
 
 async fn start_gossip(

@@ -81,6 +81,8 @@ async fn probe(port: &Port, trusted: &Authority, identity: Option<Identity>) -> 
     let handshake = Handshake {
         protocol: 1,
         from_id: Uuid::new_v4().as_bytes().to_vec().into(),
+        release: env!("CARGO_PKG_VERSION").into(),
+        feature_level: krakend_domain::FEATURE_LEVEL,
         ..Handshake::default()
     };
     let request = Envelope {

@@ -7,7 +7,7 @@ mod sessions;
 use std::pin::Pin;
 
 use anyhow::Context;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use krakend_domain::{FleetName, NodeId};
 use krakend_proto::node::{
     self as wire,
@@ -33,7 +33,9 @@ pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
     let stop = app.stop.clone();
     let service =
         NodeServiceServer::new(Service { app }).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    // The server's own setting does not reach connections that are handed to it.
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener)
+        .map(|io| io.and_then(|io| io.set_nodelay(true).map(|()| io)));
     server
         .add_service(service)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())

@@ -27,7 +27,7 @@ pub(super) async fn serve(
     verify: Option<PeerVerify>,
     until: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let mut server = Server::builder().tcp_nodelay(true);
+    let mut server = Server::builder();
     if let Some(tls) = &inner.tls {
         server = server
             .tls_config(tls.server())
@@ -35,8 +35,11 @@ pub(super) async fn serve(
     }
     let stop = CancellationToken::new();
     let closing = stop.clone();
-    let incoming =
-        TcpListenerStream::new(listener).map(move |io| io.map(|io| Closing::new(io, &closing)));
+    let incoming = TcpListenerStream::new(listener).map(move |io| {
+        // The server's own setting does not reach connections that are handed to it.
+        let io = io.and_then(|io| io.set_nodelay(true).map(|()| io))?;
+        Ok::<_, std::io::Error>(Closing::new(io, &closing))
+    });
     let served = server
         .add_service(service(inner, verify))
         .serve_with_incoming(incoming);

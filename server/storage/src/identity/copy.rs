@@ -30,6 +30,10 @@ pub(super) fn write(dir: &Path, identity: &Identity) -> Result<(), FileError> {
         return Ok(());
     }
     let sealed = record::seal(FILE.as_bytes(), &file::encode(identity));
+    // Each start comes by here, also on a full disk.
+    if fs::read(log.join(FILE)).is_ok_and(|there| there == sealed) {
+        return Ok(());
+    }
     write_atomic(&log.join(FILE), &sealed)
 }
 
