@@ -1,7 +1,9 @@
 //! API tokens and join tokens.
 
 use super::Transaction;
-use crate::{Applied, EventKind, JoinTokenRecord, RecordKey, Rejected, Role, TokenId, TokenRecord};
+use crate::{
+    Applied, EventKind, JoinRole, JoinTokenRecord, RecordKey, Rejected, Role, TokenId, TokenRecord,
+};
 
 const MAX_TOKENS: usize = 10_000;
 
@@ -62,10 +64,13 @@ impl Transaction<'_> {
         }
         self.state.join_tokens.insert(record.id, record.clone());
         self.changed(RecordKey::JoinToken(record.id));
-        let text = format!(
-            "{} created a join token for fleet {}",
-            record.created_by, record.fleet
-        );
+        let text = match record.role {
+            JoinRole::Node => format!(
+                "{} created a join token for fleet {}",
+                record.created_by, record.fleet
+            ),
+            JoinRole::Manager => format!("{} invited a manager", record.created_by),
+        };
         self.event(EventKind::TokenCreated, text)
             .fleet(&record.fleet);
         Ok(Applied::TokenCreated {

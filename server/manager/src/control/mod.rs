@@ -115,7 +115,11 @@ async fn begin_term(app: &App, term: u64) -> bool {
             first_token: token,
         };
         match propose(app, first).await {
-            Ok(_) => founded = true,
+            Ok(_) => {
+                founded = true;
+                // So that the first leader has a name in the event trail.
+                let _ = propose(app, register(app)).await;
+            }
             Err(error) => tracing::debug!("the group's first entry was not written: {error}"),
         }
     }
