@@ -45,7 +45,9 @@ impl Inner {
         // Raft goes on naming a leader until it knows another.
         let patience = 2 * self.timers.election_max();
         let (staleness_ms, lives) = if leadership.is_me {
+            // One that no quorum has answered yet knows no more than it knew as a follower.
             let silence_ms = self.quorum_silence_ms();
+            let silence_ms = silence_ms.unwrap_or_else(|| self.local.silence_ms());
             (silence_ms, Duration::from_millis(silence_ms) <= patience)
         } else {
             let lives = self.local.heard_within(patience);
@@ -63,19 +65,23 @@ impl Inner {
     }
 
     /// A leader that is cut off does not know that it was deposed, so its state ages as well.
-    fn quorum_silence_ms(&self) -> u64 {
+    /// `None`: no quorum has answered it since it leads.
+    fn quorum_silence_ms(&self) -> Option<u64> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         if metrics.membership_config.voter_ids().count() == 1 {
-            return 0;
+            return Some(0);
         }
         let acked = metrics.last_quorum_acked;
-        acked.map_or(0, |at| at.elapsed().as_millis() as u64)
+        acked.map(|at| at.elapsed().as_millis() as u64)
     }
 
     /// A leader hears of itself, so that it does not look old when it has just handed over.
     pub(super) fn note_leading(&self) {
-        let silence = Duration::from_millis(self.quorum_silence_ms());
+        let Some(silence_ms) = self.quorum_silence_ms() else {
+            return;
+        };
+        let silence = Duration::from_millis(silence_ms);
         let committed = self.status().committed.unwrap_or(0);
         if self.is_leader()
             && let Some(at) = Instant::now().checked_sub(silence)
