@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 use std::{
+    fs::OpenOptions,
+    io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -42,6 +44,19 @@ impl Group {
         count: usize,
         wrap: impl Fn(&Path, &Path) -> Result<PathBuf>,
     ) -> Result<Self> {
+        Self::start_all(count, "", wrap).await
+    }
+
+    /// `settings`: lines at the end of each manager's settings file.
+    pub async fn start_saying(count: usize, settings: &str) -> Result<Self> {
+        Self::start_all(count, settings, |_, program| Ok(program.to_owned())).await
+    }
+
+    async fn start_all(
+        count: usize,
+        settings: &str,
+        wrap: impl Fn(&Path, &Path) -> Result<PathBuf>,
+    ) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let secret = dir.path().join("group-secret");
         write_secret(&secret)?;
@@ -58,6 +73,8 @@ impl Group {
         let peers: Vec<_> = managers.iter().map(|it| it.managers).collect();
         for manager in &mut managers {
             manager.configure(&peers, &secret, 5)?;
+            let mut file = OpenOptions::new().append(true).open(manager.settings())?;
+            file.write_all(settings.as_bytes())?;
             manager.start()?;
         }
         let file = managers[0].admin_token();

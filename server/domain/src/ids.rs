@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -26,9 +26,10 @@ pub type ManagerId = Uuid;
 /// Id of an API or join token: the part that may be shown.
 pub type TokenId = Uuid;
 
-/// Name of a fleet: 1 to 63 lower-case letters, digits and hyphens, beginning with a letter.
+/// Name of a fleet: 1 to 63 lower-case letters, digits and hyphens, beginning with a letter. Cheap to clone: it is
+/// part of the keys that the state's maps copy when they change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct FleetName(String);
+pub struct FleetName(Arc<str>);
 
 /// A name that cannot be a fleet's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

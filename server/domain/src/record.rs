@@ -4,7 +4,7 @@ use uuid::Uuid;
 use crate::{FleetName, ManagerId, Millis, NodeId, TokenId, WindowKey};
 
 /// Key of one persisted record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RecordKey {
     Meta,
     Manager(ManagerId),

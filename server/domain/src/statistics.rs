@@ -52,7 +52,7 @@ pub struct BackendSample {
 }
 
 /// Key of a node's window.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WindowKey {
     pub fleet: FleetName,
     /// A multiple of [`WINDOW_MS`].

@@ -1,5 +1,7 @@
 //! The state's time: how stamps move it, and how an operator does.
 
+use std::sync::Arc;
+
 use super::Transaction;
 use crate::{
     Applied, ClockHold, Command, EventKind, ManagerId, Millis, RecordKey, Rejected, Seat, advance,
@@ -178,9 +180,9 @@ impl Transaction<'_> {
             self.state.idempotency_age.insert(young, key.clone());
             self.changed(RecordKey::IdempotencyAge(young.0, young.1));
             if let Some(record) = self.state.idempotency.get_mut(&key) {
-                record.at_ms = self.now;
+                Arc::make_mut(record).at_ms = self.now;
             }
-            self.changed(RecordKey::Idempotency(key));
+            self.changed(RecordKey::Idempotency(key.to_string()));
         }
     }
 }

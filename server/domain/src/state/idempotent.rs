@@ -1,5 +1,7 @@
 //! A retry after a time-out does not do it twice.
 
+use std::sync::Arc;
+
 use super::Transaction;
 use crate::{Applied, Command, Digest, IdempotencyRecord, RecordKey, Rejected};
 
@@ -33,7 +35,7 @@ impl Transaction<'_> {
             at_ms: self.now,
             result: result.clone(),
         };
-        if let Some(old) = self.state.idempotency.insert(key.into(), record) {
+        if let Some(old) = self.state.idempotency.insert(key.into(), Arc::new(record)) {
             self.state.idempotency_age.remove(&(old.at_ms, old.index));
             self.changed(RecordKey::IdempotencyAge(old.at_ms, old.index));
         }

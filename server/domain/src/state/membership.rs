@@ -182,7 +182,7 @@ impl Transaction<'_> {
             self.state.idempotency_age.remove(&age);
             self.state.idempotency.remove(&key);
             self.changed(RecordKey::IdempotencyAge(age.0, age.1));
-            self.changed(RecordKey::Idempotency(key));
+            self.changed(RecordKey::Idempotency(key.to_string()));
         }
     }
 

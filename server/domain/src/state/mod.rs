@@ -46,9 +46,9 @@ pub struct ClusterState {
     pub(crate) tokens: OrdMap<TokenId, TokenRecord>,
     pub(crate) join_tokens: OrdMap<TokenId, JoinTokenRecord>,
     pub(crate) windows: OrdMap<WindowKey, Arc<NodeWindow>>,
-    pub(crate) events: OrdMap<(u64, u32), Event>,
-    pub(crate) idempotency: OrdMap<String, IdempotencyRecord>,
-    pub(crate) idempotency_age: OrdMap<(Millis, u64), String>,
+    pub(crate) events: OrdMap<(u64, u32), Arc<Event>>,
+    pub(crate) idempotency: OrdMap<Arc<str>, Arc<IdempotencyRecord>>,
+    pub(crate) idempotency_age: OrdMap<(Millis, u64), Arc<str>>,
     /// Oldest first.
     pub(crate) lineage: Vector<FormerGroup>,
     pub(crate) backup: BackupStatus,

@@ -23,8 +23,14 @@ impl ClusterState {
             RecordKey::Token(id) => self.tokens.get(id).map(encode),
             RecordKey::JoinToken(id) => self.join_tokens.get(id).map(encode),
             RecordKey::Window(key) => self.windows.get(key).map(|window| encode(window.as_ref())),
-            RecordKey::Event(index, position) => self.events.get(&(*index, *position)).map(encode),
-            RecordKey::Idempotency(key) => self.idempotency.get(key).map(encode),
+            RecordKey::Event(index, position) => {
+                let event = self.events.get(&(*index, *position));
+                event.map(|event| encode(event.as_ref()))
+            }
+            RecordKey::Idempotency(key) => {
+                let record = self.idempotency.get(key.as_str());
+                record.map(|record| encode(record.as_ref()))
+            }
             RecordKey::IdempotencyAge(at, index) => {
                 self.idempotency_age.get(&(*at, *index)).map(encode)
             }
@@ -58,7 +64,11 @@ impl ClusterState {
             .chain(self.join_tokens.keys().copied().map(RecordKey::JoinToken))
             .chain(self.windows.keys().map(window))
             .chain(self.events.keys().map(|(i, p)| RecordKey::Event(*i, *p)))
-            .chain(self.idempotency.keys().cloned().map(RecordKey::Idempotency))
+            .chain(
+                self.idempotency
+                    .keys()
+                    .map(|key| RecordKey::Idempotency(key.to_string())),
+            )
             .chain(
                 self.idempotency_age
                     .keys()
@@ -128,11 +138,12 @@ impl ClusterState {
                 self.windows.insert(window.clone(), value);
             }
             RecordKey::Event(index, position) => {
-                self.events
-                    .insert((*index, *position), decode(&key, value)?);
+                let event = Arc::new(decode(&key, value)?);
+                self.events.insert((*index, *position), event);
             }
             RecordKey::Idempotency(name) => {
-                self.idempotency.insert(name.clone(), decode(&key, value)?);
+                let record = Arc::new(decode(&key, value)?);
+                self.idempotency.insert(name.as_str().into(), record);
             }
             RecordKey::IdempotencyAge(at, index) => {
                 self.idempotency_age

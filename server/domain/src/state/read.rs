@@ -137,14 +137,14 @@ impl ClusterState {
 
     /// Newest first.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().rev().map(|(_, event)| event)
+        self.events.iter().rev().map(|(_, event)| event.as_ref())
     }
 
     /// Events after `(index, position)`, oldest first. Complete unless [`Self::is_forgotten`].
     pub fn events_after(&self, after: (u64, u32)) -> impl Iterator<Item = &Event> {
         use std::ops::Bound;
         let range = (Bound::Excluded(after), Bound::Unbounded);
-        self.events.range(range).map(|(_, event)| event)
+        self.events.range(range).map(|(_, event)| event.as_ref())
     }
 
     /// Whether events after `index` are gone already, so that nobody can go on from there.
@@ -174,7 +174,7 @@ impl ClusterState {
 
     /// The first answer to an idempotency key that is not forgotten yet.
     pub fn first_answer(&self, key: &str) -> Option<&IdempotencyRecord> {
-        self.idempotency.get(key)
+        self.idempotency.get(key).map(Arc::as_ref)
     }
 
     /// What the state's time would be with a stamp of `wall`: the clock to decide by, on every manager.

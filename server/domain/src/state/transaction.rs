@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::ClusterState;
@@ -79,7 +81,7 @@ impl<'a> Transaction<'a> {
         }
         for event in &self.events {
             let key = (event.index, event.position);
-            self.state.events.insert(key, event.clone());
+            self.state.events.insert(key, Arc::new(event.clone()));
             self.changed.push(RecordKey::Event(key.0, key.1));
             self.touched.insert(Topic::Events);
         }

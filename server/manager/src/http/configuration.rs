@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+
 use axum::{
     Json,
     body::Bytes,
@@ -27,6 +29,8 @@ use crate::app::App;
 pub const MAX_BODY_BYTES: usize = 17 << 20;
 const LARGE_BYTES: usize = 256 << 10;
 const MAX_TEXT: usize = 500;
+/// Of zstd.
+const LEVEL: i32 = 3;
 
 /// Query of a publication.
 #[derive(Debug, Default, Deserialize)]
@@ -143,8 +147,6 @@ pub async fn publish(
             format!("the message is longer than {MAX_TEXT} characters"),
         ));
     }
-    let state = app.group.stale().state;
-    existing(&state, &fleet)?;
     let parent_text = parent.map(|parent| parent.to_string()).unwrap_or_default();
     let request: [&[u8]; 5] = [
         b"POST version",
@@ -153,7 +155,13 @@ pub async fn publish(
         query.message.as_bytes(),
         &body,
     ];
-    let report = match checked(&state, &fleet, &body) {
+    // The state is let go at once: while somebody holds it, whoever applies has to copy what it changes.
+    let report = {
+        let state = app.group.stale().state;
+        existing(&state, &fleet)?;
+        checked(&state, &fleet, &body)
+    };
+    let report = match report {
         Ok(report) => report,
         // The fleet may have become stricter since the first attempt of this request.
         Err(failure) => match write::first(&app, &caller, &headers, &request).await {
@@ -162,7 +170,7 @@ pub async fn publish(
         },
     };
     let digest = canonical_digest(&body)?;
-    let compressed = zstd::bulk::compress(&body, 3).map_err(|error| {
+    let compressed = compress(&body).map_err(|error| {
         Failure::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "compression",
@@ -327,6 +335,19 @@ fn finding(finding: &krakend_gateway::Finding) -> api::Finding {
 
 fn warnings(report: &Report) -> Vec<api::Finding> {
     report.findings.iter().map(finding).collect()
+}
+
+/// With a context that each thread keeps: making one takes longer than a small document needs.
+fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    thread_local! {
+        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    COMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(compressor) => compressor.compress(body),
+        None => kept
+            .insert(zstd::bulk::Compressor::new(LEVEL)?)
+            .compress(body),
+    })
 }
 
 /// SHA-256 of the canonical form (RFC 8785).

@@ -9,7 +9,7 @@ use openraft::{ServerState, async_runtime::WatchReceiver};
 use tokio::{runtime::Runtime, sync::watch};
 use uuid::Uuid;
 
-use super::{alarms::Alarms, status::Leadership};
+use super::{alarms::Alarms, gate::Gate, read::ReadIndex, status::Leadership};
 use crate::{
     network::{Local, PeerTls, Peers},
     store::{Shared, WriteBehind},
@@ -35,6 +35,8 @@ pub(crate) struct Inner {
     /// One step of forming at a time, ours or another manager's.
     pub(super) forming: tokio::sync::Mutex<()>,
     pub(super) alarms: Alarms,
+    /// Where linearizable reads wait for the leader's commit index.
+    pub(super) reads: Gate<ReadIndex>,
     /// Snapshots given to managers that ask for one: one at a time.
     pub(super) fetches: tokio::sync::Semaphore,
     pub(super) fault: watch::Sender<Option<String>>,

@@ -8,6 +8,7 @@ mod disk;
 mod fetch;
 mod files;
 mod form;
+mod gate;
 mod handle;
 mod inner;
 mod known;

@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use krakend_domain::ClusterState;
 use openraft::{
@@ -32,7 +35,8 @@ pub struct StateView {
 }
 
 /// What came of asking for a read index.
-enum Attempt {
+#[derive(Clone, Debug)]
+pub(super) enum ReadIndex {
     Index(u64),
     NotLeader,
     Stopped,
@@ -90,7 +94,10 @@ impl Inner {
         }
     }
 
-    pub(super) async fn linearizable(&self, deadline: Instant) -> Result<StateView, ReadError> {
+    pub(super) async fn linearizable(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Result<StateView, ReadError> {
         #[cfg(feature = "planted-bugs")]
         if crate::planted::has(crate::planted::Bug::ReadWithoutReadIndex) {
             return Ok(self.stale());
@@ -101,16 +108,11 @@ impl Inner {
         let begun = Instant::now();
         let mut failure = None;
         let index = loop {
-            let attempt = if self.is_leader() {
-                self.read_index_here(deadline).await
-            } else {
-                self.read_index_there(deadline).await
-            };
-            match attempt {
-                Attempt::Index(index) => break index,
-                Attempt::Stopped => return Err(ReadError::Stopped),
-                Attempt::NotLeader => {}
-                Attempt::Failed(reason) => failure = Some(reason),
+            match self.read_index(deadline).await {
+                ReadIndex::Index(index) => break index,
+                ReadIndex::Stopped => return Err(ReadError::Stopped),
+                ReadIndex::NotLeader => {}
+                ReadIndex::Failed(reason) => failure = Some(reason),
             }
             if Instant::now() + RETRY >= deadline {
                 return Err(match failure {
@@ -148,55 +150,85 @@ impl Inner {
     }
 
     /// For another manager that believes this one leads.
-    pub(crate) async fn handle_read_index(&self, request: ReadIndexRequest) -> ReadIndexReply {
+    pub(crate) async fn handle_read_index(
+        self: &Arc<Self>,
+        request: ReadIndexRequest,
+    ) -> ReadIndexReply {
+        if !self.is_leader() {
+            return ReadIndexReply::NotLeader;
+        }
         let deadline = Instant::now() + Duration::from_millis(request.within_ms);
-        match self.read_index_here(deadline).await {
-            Attempt::Index(index) => ReadIndexReply::Index(index),
-            Attempt::NotLeader | Attempt::Stopped => ReadIndexReply::NotLeader,
-            Attempt::Failed(reason) => ReadIndexReply::Failed { reason },
+        match self.read_index(deadline).await {
+            ReadIndex::Index(index) => ReadIndexReply::Index(index),
+            ReadIndex::NotLeader | ReadIndex::Stopped => ReadIndexReply::NotLeader,
+            ReadIndex::Failed(reason) => ReadIndexReply::Failed { reason },
+        }
+    }
+
+    /// Readers that come while a question is on its way share the next one.
+    async fn read_index(self: &Arc<Self>, deadline: Instant) -> ReadIndex {
+        let inner = Arc::downgrade(self);
+        let ask = move || {
+            let inner = inner.upgrade();
+            async move {
+                let Some(inner) = inner else {
+                    return ReadIndex::Stopped;
+                };
+                // A leader that died is found out after a while, and the new one asked.
+                let within = 2 * inner.timers.election_max();
+                if inner.is_leader() {
+                    inner.read_index_here(within).await
+                } else {
+                    inner.read_index_there(within).await
+                }
+            }
+        };
+        match tokio::time::timeout_at(deadline.into(), self.reads.pass(ask)).await {
+            Ok(Some(found)) => found,
+            Ok(None) => ReadIndex::Failed("asking for the commit index failed".into()),
+            Err(_) => ReadIndex::Failed("the leader did not answer".into()),
         }
     }
 
     /// Asks a quorum whether we still lead; no clock takes part.
-    async fn read_index_here(&self, deadline: Instant) -> Attempt {
+    async fn read_index_here(&self, within: Duration) -> ReadIndex {
         let asked = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
-        match tokio::time::timeout_at(deadline.into(), asked).await {
-            Err(_) => Attempt::Failed("a quorum did not answer".into()),
-            Ok(Ok(linearizer)) => Attempt::Index(linearizer.read_log_id().index()),
+        match tokio::time::timeout(within, asked).await {
+            Err(_) => ReadIndex::Failed("a quorum did not answer".into()),
+            Ok(Ok(linearizer)) => ReadIndex::Index(linearizer.read_log_id().index()),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
-                Attempt::NotLeader
+                ReadIndex::NotLeader
             }
-            Ok(Err(RaftError::APIError(error))) => Attempt::Failed(error.to_string()),
-            Ok(Err(RaftError::Fatal(_))) => Attempt::Stopped,
+            Ok(Err(RaftError::APIError(error))) => ReadIndex::Failed(error.to_string()),
+            Ok(Err(RaftError::Fatal(_))) => ReadIndex::Stopped,
         }
     }
 
-    async fn read_index_there(&self, deadline: Instant) -> Attempt {
+    async fn read_index_there(&self, within: Duration) -> ReadIndex {
         let Some((leader, member)) = self.other_leader() else {
-            return Attempt::NotLeader;
+            return ReadIndex::NotLeader;
         };
-        // A leader that died is found out after a while, and the new one asked.
-        let within = deadline
-            .saturating_duration_since(Instant::now())
-            .min(2 * self.timers.election_max());
         let request = ReadIndexRequest {
             within_ms: within.as_millis() as u64,
         };
-        let answer = self
-            .peers
-            .ask(
-                &member.node.raft_address,
-                Some((leader, member.store_id)),
-                &request,
-                within,
-                |mut client, request| async move { client.read_index(request).await },
-            )
-            .await;
+        let asked = self.peers.ask(
+            &member.node.raft_address,
+            Some((leader, member.store_id)),
+            &request,
+            within,
+            |mut client, request| async move { client.read_index(request).await },
+        );
+        let mut leadership = self.leadership.subscribe();
+        let deposed = leadership.wait_for(|now| now.leader.is_some_and(|it| it != leader.0));
+        let answer = tokio::select! {
+            answer = asked => answer,
+            _ = deposed => return ReadIndex::NotLeader,
+        };
         match answer {
-            Ok(ReadIndexReply::Index(index)) => Attempt::Index(index),
-            Ok(ReadIndexReply::NotLeader) => Attempt::NotLeader,
-            Ok(ReadIndexReply::Failed { reason }) => Attempt::Failed(reason),
-            Err(error) => Attempt::Failed(error.to_string()),
+            Ok(ReadIndexReply::Index(index)) => ReadIndex::Index(index),
+            Ok(ReadIndexReply::NotLeader) => ReadIndex::NotLeader,
+            Ok(ReadIndexReply::Failed { reason }) => ReadIndex::Failed(reason),
+            Err(error) => ReadIndex::Failed(error.to_string()),
         }
     }
 }

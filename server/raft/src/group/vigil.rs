@@ -32,6 +32,10 @@ const CONFIRM_WITHIN: Duration = Duration::from_millis(150);
 const ASK_WITHIN: Duration = Duration::from_millis(400);
 /// The others leave so much time to the one whose turn it is.
 const TURN: Duration = Duration::from_millis(100);
+/// A kernel closes the sockets of a process one after the other: a redial may reach a listener that is about to go.
+const AGAIN: Duration = Duration::from_millis(10);
+/// So often in a row, then every [`RETRY`].
+const QUICKLY: u32 = 50;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Watches each leader that is somebody else, for as long as the group is open.
@@ -49,30 +53,40 @@ pub(super) async fn keep(inner: Weak<Inner>) {
         };
         tokio::select! {
             changed = leadership.changed() => if changed.is_err() { return },
-            () = watching => tokio::time::sleep(RETRY).await,
+            () = watching => {}
         }
     }
 }
 
-/// Returns when the leader cannot be watched any more, or was succeeded.
+/// Follows one leader of one term to its end. Never returns while this manager believes in that leader.
 async fn watch(inner: &Weak<Inner>, leader: MemberId, term: u64) {
-    let Some((run, stream)) = attend(inner, leader).await else {
-        return;
-    };
-    let mut stream = stream;
+    let mut known = None;
+    let mut failures = 0;
     loop {
-        note_attended(inner, Some(leader));
-        while let Ok(Some(_)) = stream.message().await {}
-        note_attended(inner, None);
-        match look_again(inner, leader, run).await {
-            Seen::Alive(again) => stream = *again,
-            Seen::Unknown => return,
-            Seen::Dead => break,
+        match attend(inner, leader).await {
+            // Another run: it does not lead any more, but does not say so before the election timeout.
+            Seen::Alive(run, _) if known.is_some_and(|it| it != run) => break,
+            Seen::Alive(run, mut stream) => {
+                (known, failures) = (Some(run), 0);
+                note_attended(inner, Some(leader));
+                while let Ok(Some(_)) = stream.message().await {}
+                note_attended(inner, None);
+            }
+            // The machine answers that nobody listens there.
+            Seen::Gone => break,
+            Seen::Unknown => {
+                failures += 1;
+                tokio::time::sleep(if failures < QUICKLY { AGAIN } else { RETRY }).await;
+            }
         }
     }
     let Some(inner) = inner.upgrade() else { return };
+    tracing::debug!(%leader, term, "the leader's process has ended");
     inner.dead.send_replace(Some((leader, term)));
-    inner.succeed(leader, term).await;
+    while inner.follows(leader, term) {
+        inner.succeed(leader, term).await;
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 fn note_attended(inner: &Weak<Inner>, leader: Option<MemberId>) {
@@ -82,38 +96,29 @@ fn note_attended(inner: &Weak<Inner>, leader: Option<MemberId>) {
 }
 
 enum Seen {
-    Alive(Box<Streaming<Reply>>),
-    Dead,
+    /// Its run, and the connection that tells of its end.
+    Alive(Run, Box<Streaming<Reply>>),
+    Gone,
     Unknown,
 }
 
-/// Where the leader is, and the connection that tells of its end.
-async fn attend(inner: &Weak<Inner>, leader: MemberId) -> Option<(Run, Streaming<Reply>)> {
-    let (dialer, local, address, member) = {
-        let inner = inner.upgrade()?;
+async fn attend(inner: &Weak<Inner>, leader: MemberId) -> Seen {
+    let found = inner.upgrade().and_then(|inner| {
         let (address, member) = inner.place_of(leader)?;
-        (inner.peers.dialer(), inner.local.clone(), address, member)
-    };
-    let opening = Peers::attend(&dialer, &local, &address, (leader, member.store_id));
-    tokio::time::timeout(OPEN_WITHIN, opening).await.ok()?
-}
-
-async fn look_again(inner: &Weak<Inner>, leader: MemberId, run: Run) -> Seen {
-    let place = inner.upgrade().and_then(|it| it.place_of(leader));
-    let Some((address, _)) = place else {
+        Some((inner.peers.dialer(), inner.local.clone(), address, member))
+    });
+    let Some((dialer, local, address, member)) = found else {
         return Seen::Unknown;
     };
     match tokio::time::timeout(REDIAL_WITHIN, TcpStream::connect(&address)).await {
-        // The machine answers that nobody listens there any more.
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Seen::Dead,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Seen::Gone,
         Ok(Ok(_)) => {}
         _ => return Seen::Unknown,
     }
-    match attend(inner, leader).await {
-        Some((again, stream)) if again == run => Seen::Alive(Box::new(stream)),
-        // Restarted: it does not lead any more, but does not say so before the election timeout.
-        Some(_) => Seen::Dead,
-        None => Seen::Unknown,
+    let opening = Peers::attend(&dialer, &local, &address, (leader, member.store_id));
+    match tokio::time::timeout(OPEN_WITHIN, opening).await {
+        Ok(Some((run, stream))) => Seen::Alive(run, Box::new(stream)),
+        _ => Seen::Unknown,
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{FutureExt, Stream, StreamExt, stream::BoxStream};
 use krakend_proto::manager::{Envelope, Handshake, Reply, manager_peer_client::ManagerPeerClient};
 use krakend_storage::SnapshotFile;
 use openraft::{
@@ -131,8 +131,8 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
 
     fn stream_append<'s, S>(
         &'s mut self,
-        input: S,
-        _option: RPCOption,
+        mut input: S,
+        option: RPCOption,
     ) -> BoxFuture<
         's,
         Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RpcError>>, RpcError>,
@@ -141,12 +141,26 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
+            let Some(first) = input.next().await else {
+                return Ok(futures::stream::empty().boxed());
+            };
+            let second = input.next().now_or_never();
+            if matches!(second, Some(None)) {
+                // A heartbeat, alone: a call is less work on both sides than a stream.
+                let (prev, last) = (first.prev_log_id, first.entries.last());
+                let last = last.map(|entry| entry.log_id).or(prev);
+                let answer = self.append_entries(first, option).await?;
+                let result = Ok(answer.into_stream_result(prev, last));
+                return Ok(futures::stream::iter([result]).boxed());
+            }
+            let ahead = futures::stream::iter([first].into_iter().chain(second.flatten()));
             let mut handshake = Some(
                 self.local
                     .handshake(Some((self.target, self.member.store_id))),
             );
             // A message that does not encode ends the stream; Raft then sends its batch again.
-            let messages = input
+            let messages = ahead
+                .chain(input)
                 .map(move |rpc| {
                     codec::encode(&rpc).map(|payload| Envelope {
                         handshake: handshake.take(),
@@ -156,8 +170,7 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
                 .take_while(|message| futures::future::ready(message.is_ok()))
                 .filter_map(|message| futures::future::ready(message.ok()));
             let target = self.target;
-            // A heartbeat is a stream of one message: its answer shows the other's clock. Later answers of a lasting
-            // stream belong to later messages, so they show nothing.
+            // The first answer shows the other's clock. Later ones belong to later messages, so they show nothing.
             let (local, mut asked) = (self.local.clone(), Some(self.local.clocks().ask()));
             let replies = self
                 .client()?

@@ -1,12 +1,9 @@
 use std::{
     io,
     path::Path,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use krakend_domain::ClusterState;
@@ -22,15 +19,66 @@ use crate::{
     types::{LogId, StoredMembership},
 };
 
-/// Changes within this time become one batch.
+/// Changes within this time become one batch, and within [`SHARE`] times what the last batch took to write: under load
+/// most records change again before they are written, and the disk gets a fixed share of this machine.
 const GATHER: Duration = Duration::from_millis(50);
+const SHARE: u32 = 20;
+/// A crash has the log replayed from the last batch on, so batches must not be too far apart.
+const GATHER_AT_MOST: Duration = Duration::from_secs(5);
 
 /// Writes changed records to disk some moments after they were applied. A record that changes often is written once
 /// for each batch, so the queue is never longer than the state is large.
 #[derive(Debug)]
 pub(crate) struct WriteBehind {
-    wake: Mutex<Option<SyncSender<()>>>,
+    bell: Arc<Bell>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How the writer learns that there is something to write. While it gathers it is left asleep.
+#[derive(Debug, Default)]
+struct Bell {
+    heard: Mutex<Heard>,
+    rung: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// The writer waits for the first change.
+    idle: bool,
+    dirty: bool,
+    closed: bool,
+}
+
+impl Bell {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        let mut heard = self.heard();
+        heard.dirty = true;
+        if heard.idle {
+            self.rung.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        self.heard().closed = true;
+        self.rung.notify_one();
+    }
+
+    /// Waits for a change, then for what comes within `gather`. True: nothing more will come.
+    fn wait(&self, gather: Duration) -> bool {
+        let mut heard = self.heard();
+        heard.idle = true;
+        let waiting = self.rung.wait_while(heard, |it| !it.dirty && !it.closed);
+        heard = waiting.unwrap_or_else(PoisonError::into_inner);
+        heard.idle = false;
+        let gathering = self.rung.wait_timeout_while(heard, gather, |it| !it.closed);
+        (heard, _) = gathering.unwrap_or_else(PoisonError::into_inner);
+        heard.dirty = false;
+        heard.closed
+    }
 }
 
 impl WriteBehind {
@@ -54,33 +102,26 @@ impl WriteBehind {
     }
 
     pub(crate) fn start(store: StateStore, shared: Arc<Shared>) -> Result<Arc<Self>, OpenError> {
-        let (wake, woken) = sync_channel(1);
+        let bell = Arc::<Bell>::default();
+        let listening = bell.clone();
         let thread = std::thread::Builder::new()
             .name("state-writer".into())
-            .spawn(move || run(&store, &shared, &woken))
+            .spawn(move || run(&store, &shared, &listening))
             .map_err(OpenError::Thread)?;
         Ok(Arc::new(Self {
-            wake: Mutex::new(Some(wake)),
+            bell,
             thread: Mutex::new(Some(thread)),
         }))
     }
 
     /// Says that there is something to write.
     pub(crate) fn wake(&self) {
-        if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
-            // A full queue has said it already.
-            let _ = wake.try_send(());
-        }
+        self.bell.ring();
     }
 
     /// Writes what is left and ends the thread. Blocks.
     pub(crate) fn close(&self) {
-        drop(
-            self.wake
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        self.bell.close();
         let thread = self
             .thread
             .lock()
@@ -94,25 +135,24 @@ impl WriteBehind {
     }
 }
 
-fn run(store: &StateStore, shared: &Shared, woken: &Receiver<()>) {
+impl Drop for WriteBehind {
+    /// Whoever stops without closing leaves no thread behind.
+    fn drop(&mut self) {
+        self.bell.close();
+    }
+}
+
+fn run(store: &StateStore, shared: &Shared, bell: &Bell) {
+    let mut gather = GATHER;
     loop {
-        let closed = woken.recv().is_err();
-        if !closed {
-            // Gathers what comes soon after; ends at once when the group stops.
-            let until = std::time::Instant::now() + GATHER;
-            loop {
-                let left = until.saturating_duration_since(std::time::Instant::now());
-                match woken.recv_timeout(left) {
-                    Ok(()) => {}
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-                }
-            }
-        }
+        let closed = bell.wait(gather);
+        let begun = Instant::now();
         if let Err(error) = write(store, shared) {
             // Nothing is lost: after a restart the state is rebuilt from the last written position.
             tracing::error!(%error, "the applied state is not written any more; restart this manager when its disk is well again");
             return;
         }
+        gather = (begun.elapsed() * SHARE).clamp(GATHER, GATHER_AT_MOST);
         if closed {
             break;
         }
@@ -146,6 +186,9 @@ fn write(store: &StateStore, shared: &Shared) -> Result<(), StateError> {
     if everything {
         return store.replace(&meta, frozen.state.records());
     }
+    // In the order of the tree, so that neighbours are written together.
+    let mut keys: Vec<_> = keys.into_iter().collect();
+    keys.sort_unstable();
     let changes = keys
         .iter()
         .map(|key| (key.to_bytes(), frozen.state.encode_record(key)));

@@ -9,6 +9,7 @@ use openraft::{
     storage::{IOFlushed, RaftLogStorage},
 };
 
+use super::Recent;
 use crate::{
     codec,
     types::{Entry, LogId, TypeConfig, Vote},
@@ -21,14 +22,21 @@ const READ_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct LogStorage {
     log: LogStore,
+    recent: Recent,
 }
 
 impl LogStorage {
     pub(crate) fn new(log: LogStore) -> Self {
-        Self { log }
+        Self {
+            log,
+            recent: Recent::default(),
+        }
     }
 
     async fn read(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
+        if let Some(entries) = self.recent.read(from, to, max_bytes) {
+            return Ok(entries);
+        }
         let records = self.log.read(from, to, max_bytes).await?;
         records.iter().map(codec::record_to_entry).collect()
     }
@@ -109,10 +117,9 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let records: io::Result<Vec<_>> = entries
-            .into_iter()
-            .map(|entry| codec::entry_to_record(&entry))
-            .collect();
+        let entries: Vec<_> = entries.into_iter().collect();
+        let records: io::Result<Vec<_>> = entries.iter().map(codec::entry_to_record).collect();
+        self.recent.append(&entries);
         #[cfg(feature = "planted-bugs")]
         if crate::planted::has(crate::planted::Bug::AckBeforeFsync) {
             self.log.append(records?, drop).await?;
@@ -124,11 +131,13 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
+        self.recent.truncate_after(last_log_id.as_ref());
         let keep = last_log_id.as_ref().map(codec::position);
         Ok(self.log.truncate_after(keep).await?)
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
+        self.recent.purge(&log_id);
         Ok(self.log.purge(codec::position(&log_id)).await?)
     }
 }

@@ -4,6 +4,7 @@ mod behind;
 mod checks;
 mod log;
 mod machine;
+mod recent;
 mod shared;
 mod snapshot;
 #[cfg(test)]
@@ -13,5 +14,6 @@ pub(crate) use behind::WriteBehind;
 pub(crate) use checks::{Checks, StateHash};
 pub(crate) use log::LogStorage;
 pub(crate) use machine::{StateMachine, read_state};
+use recent::Recent;
 pub(crate) use shared::{Current, Shared};
 pub(crate) use snapshot::build as build_snapshot;

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct Current {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unwritten {
-    pub keys: BTreeSet<RecordKey>,
+    pub keys: HashSet<RecordKey>,
     /// Everything differs: a snapshot was installed.
     pub everything: bool,
     /// At least the position differs.
