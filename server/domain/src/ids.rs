@@ -82,7 +82,17 @@ pub struct DigestError;
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let text: [u8; 64] = {
+            let mut text = [0; 64];
+            for (place, digit) in text.iter_mut().zip(digits) {
+                *place = DIGITS[usize::from(digit)];
+            }
+            text
+        };
+        // Hexadecimal digits are UTF-8.
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

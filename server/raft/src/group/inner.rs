@@ -6,7 +6,10 @@ use std::{
 
 use krakend_storage::{DataDirLock, LogStore, SnapshotFiles};
 use openraft::{ServerState, async_runtime::WatchReceiver};
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::watch,
+};
 use uuid::Uuid;
 
 use super::{alarms::Alarms, gate::Gate, read::ReadIndex, status::Leadership};
@@ -45,6 +48,7 @@ pub(crate) struct Inner {
     pub(super) attended: watch::Sender<Option<MemberId>>,
     /// The leader whose process was seen to end, and its term.
     pub(super) dead: watch::Sender<Option<(MemberId, u64)>>,
+    pub(super) threads: Handle,
     /// Raft's threads; gone after the stop.
     pub(super) runtime: Mutex<Option<Runtime>>,
     pub(super) lock: Mutex<Option<DataDirLock>>,

@@ -161,6 +161,7 @@ impl Inner {
             leader_changes: AtomicU64::new(0),
             attended: watch::Sender::new(None),
             dead: watch::Sender::new(None),
+            threads: runtime.handle().clone(),
             runtime: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
         });

@@ -1,7 +1,11 @@
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+};
 
 use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -43,10 +47,22 @@ pub(super) async fn serve(
     let served = server
         .add_service(service(inner, verify))
         .serve_with_incoming(incoming);
+    let served = on(inner.threads.clone(), served);
     // Connections are cut and not drained: append streams last as long as the peer does.
     let _cut = stop.drop_guard();
     tokio::select! {
         () = until => Ok(()),
         served = served => served.map_err(|error| ServeError::Transport(error.to_string())),
     }
+}
+
+/// Has what `future` spawns, connections above all, run on those threads: between Raft and its messages lies no other
+/// thread then, and nothing that an API caller does keeps them waiting.
+async fn on<F: Future>(threads: Handle, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let _entered = threads.enter();
+        future.as_mut().poll(context)
+    })
+    .await
 }

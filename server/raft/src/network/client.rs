@@ -15,7 +15,7 @@ use openraft::{
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::io::AsyncReadExt;
+use tokio::{io::AsyncReadExt, sync::Semaphore};
 use tonic::{Code, Response, Status, transport::Channel};
 
 use super::{Local, MAX_MESSAGE_BYTES, message::SnapshotHead};
@@ -26,6 +26,10 @@ use crate::{
 
 /// Bytes of a snapshot in one message.
 pub(crate) const PIECE_BYTES: usize = 256 * 1024;
+
+/// Messages of an append stream that wait for their answers. Raft makes each when it is asked for, with everything that
+/// has come meanwhile: few of them carry much, and a commit travels with the next entries.
+const WINDOW: usize = 2;
 
 type RpcError = RPCError<TypeConfig>;
 
@@ -154,13 +158,22 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
                 return Ok(futures::stream::iter([result]).boxed());
             }
             let ahead = futures::stream::iter([first].into_iter().chain(second.flatten()));
+            let places = Arc::new(Semaphore::new(WINDOW));
+            let input = futures::stream::unfold(
+                (ahead.chain(input), places.clone()),
+                async |(mut input, places)| {
+                    // Given back with the answer. It is never closed.
+                    places.acquire().await.ok()?.forget();
+                    let next = input.next().await?;
+                    Some((next, (input, places)))
+                },
+            );
             let mut handshake = Some(
                 self.local
                     .handshake(Some((self.target, self.member.store_id))),
             );
             // A message that does not encode ends the stream; Raft then sends its batch again.
-            let messages = ahead
-                .chain(input)
+            let messages = input
                 .map(move |rpc| {
                     codec::encode(&rpc).map(|payload| Envelope {
                         handshake: handshake.take(),
@@ -180,6 +193,7 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
                 .into_inner();
             let results = replies.map(move |reply| match reply {
                 Ok(reply) => {
+                    places.add_permits(1);
                     if let Some(asked) = asked.take() {
                         local.answered(asked, target, &reply);
                     }

@@ -121,6 +121,10 @@ impl StateStore {
         let mut tally = self.tally();
         for (key, value) in changes {
             let key = record_key(&key);
+            // Came and went since the last batch.
+            if value.is_none() && !tally.has(&key) {
+                continue;
+            }
             let sealed = value.map(|value| record::seal(&key, &value));
             tally.change(&key, sealed.as_deref());
             match sealed {

@@ -22,6 +22,10 @@ impl Tally {
         self.sum = self.sum.wrapping_sub(before.unwrap_or(0));
     }
 
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.marks.contains_key(key)
+    }
+
     pub(super) fn to_bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&(self.marks.len() as u64).to_le_bytes());
