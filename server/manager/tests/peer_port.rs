@@ -94,6 +94,16 @@ async fn probe(port: &Port, trusted: &Authority, identity: Option<Identity>) -> 
     answer.map(drop).map_err(|status| status.code())
 }
 
+/// Whether the call ended below gRPC. With TLS 1.3 the client learns of its refusal only after its own half of the
+/// handshake, while it connects, writes or waits, and each of these has a code of its own. The port's own refusals
+/// have others.
+fn without_connection(answer: &Result<(), Code>) -> bool {
+    matches!(
+        answer,
+        Err(Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
+    )
+}
+
 fn manager_of(authority: &Authority) -> Identity {
     let leaf = authority.issue_manager(Uuid::new_v4()).expect("a leaf");
     Identity::from_pem(leaf.chain_pem, leaf.key_pem.as_bytes())
@@ -128,23 +138,11 @@ async fn an_outsider_and_a_stranger_without_certificate_get_no_connection() {
     let port = serve().await;
     let other = authority("b");
     let outsider = probe(&port, &port.authority, Some(manager_of(&other))).await;
-    assert!(
-        matches!(
-            outsider,
-            Err(Code::Unavailable | Code::Unknown | Code::Internal)
-        ),
-        "{outsider:?}"
-    );
+    assert!(without_connection(&outsider), "{outsider:?}");
     let nobody = probe(&port, &port.authority, None).await;
-    assert!(
-        matches!(
-            nobody,
-            Err(Code::Unavailable | Code::Unknown | Code::Internal)
-        ),
-        "{nobody:?}"
-    );
+    assert!(without_connection(&nobody), "{nobody:?}");
     // And nobody is taken for a manager who cannot show this group's authority.
     let ours = manager_of(&port.authority);
     let mistaken = probe(&port, &other, Some(ours)).await;
-    assert!(matches!(mistaken, Err(Code::Unavailable)), "{mistaken:?}");
+    assert!(without_connection(&mistaken), "{mistaken:?}");
 }
