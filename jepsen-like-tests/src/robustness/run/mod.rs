@@ -52,10 +52,14 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
         http: machine.http,
         starts: machine.starts(),
     });
-    let clients = Clients::new(recorder.clone(), servers.collect(), &token);
+    let clients = Clients::new(recorder.clone(), servers.collect(), &token, options.keys);
     let hands = Hands::new(machines, lab.network(), clients.clone());
     let reader = clients.next();
-    let from = match workload::barrier_write(&reader, FORM_WITHIN).await {
+    let ready = async {
+        workload::make_fleets(&reader, FORM_WITHIN).await?;
+        workload::barrier_write(&reader, FORM_WITHIN).await
+    };
+    let from = match ready.await {
         Ok(index) => index,
         Err(error) => return Ok(Ended::NotFormed(format!("{error:#}"))),
     };

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rand::Rng;
+use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -26,6 +28,8 @@ pub struct Server {
 pub struct Clients {
     pub recorder: Recorder,
     pub servers: Arc<Vec<Server>>,
+    /// How many registers there are: a fleet is one.
+    pub keys: usize,
     token: Arc<str>,
     values: Arc<AtomicU64>,
     made: Arc<AtomicUsize>,
@@ -50,10 +54,11 @@ pub enum Reply {
 
 impl Clients {
     /// Clients with the admin's token.
-    pub fn new(recorder: Recorder, servers: Vec<Server>, token: &str) -> Self {
+    pub fn new(recorder: Recorder, servers: Vec<Server>, token: &str, keys: usize) -> Self {
         Self {
             recorder,
             servers: Arc::new(servers),
+            keys,
             token: token.into(),
             values: Arc::new(AtomicU64::new(1)),
             made: Arc::default(),
@@ -71,6 +76,12 @@ impl Clients {
     /// A number that no other call gives.
     pub fn value(&self) -> u64 {
         self.values.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// One of the keys, the lower ones more often: some are fought over, some are quiet.
+    pub fn key(&self, rng: &mut StdRng) -> usize {
+        let mut draw = || rng.random_range(0..self.keys);
+        draw().min(draw())
     }
 
     /// Starts of a manager so far.

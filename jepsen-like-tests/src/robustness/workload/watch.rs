@@ -160,6 +160,7 @@ fn parse(message: &str) -> Option<(String, Event)> {
         index: data["index"].as_u64()?,
         position: u32::try_from(data["position"].as_u64()?).ok()?,
         kind: data["kind"].as_str()?.to_owned(),
+        fleet: data["fleet"].as_str().map(str::to_owned),
         version: data["version"].as_u64(),
         message: data["message"].as_str()?.to_owned(),
     };
