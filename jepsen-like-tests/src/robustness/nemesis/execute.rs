@@ -6,10 +6,19 @@ use anyhow::Result;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Shape;
 use super::hands::Hands;
 use super::plan::{Fault, Lane, Step};
 use crate::robustness::history::Clock;
+use crate::robustness::host::Cut;
 use crate::robustness::workload::rng;
+
+/// A manager whose disk or vote is to be taken away waits so long for a group that can spare it; then nothing is done.
+const MEMBERS_WAIT: Duration = Duration::from_secs(60);
+/// Shorter where others wait behind it.
+const CORRUPT_WAITS: Duration = Duration::from_secs(12);
+/// Voters that must be left.
+const FEWEST: usize = 3;
 
 /// A fault as it happened, for the report.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -45,7 +54,7 @@ impl Nemesis {
     pub async fn run(&self, steps: Vec<Step>, stop: &CancellationToken) -> Result<()> {
         let start = tokio::time::Instant::now();
         let mut lanes = JoinSet::new();
-        for lane in [Lane::Network, Lane::Process] {
+        for lane in Lane::ALL {
             let steps: Vec<_> = steps
                 .iter()
                 .filter(|step| step.lane == lane)
@@ -88,7 +97,7 @@ impl Nemesis {
             Fault::Partition { shape, victim } => {
                 let victims = self.hands.resolve(std::slice::from_ref(victim)).await;
                 let victim = victims.first().copied().unwrap_or(0);
-                let cuts = shape.cuts(victim, self.managers().await);
+                let cuts = self.cuts(*shape, victim).await;
                 let band = self.begin(step.lane, &format!("{shape:?}"), &[victim]);
                 self.hands.cut(cuts).await?;
                 wait().await;
@@ -114,6 +123,9 @@ impl Nemesis {
                 self.end(band);
             }
             Fault::Corrupt { victim } => {
+                let Some(_alone) = self.hands.may_take_one(CORRUPT_WAITS).await else {
+                    return Ok(());
+                };
                 let victim = self.hands.resolve(std::slice::from_ref(victim)).await;
                 let victim = victim.first().copied().unwrap_or(0);
                 let band = self.begin(step.lane, "Corrupt", &[victim]);
@@ -121,6 +133,45 @@ impl Nemesis {
                 let damage = self.hands.damage(victim, &mut rng).await?;
                 wait().await;
                 self.hands.repair(victim, damage.as_ref()).await?;
+                self.end(band);
+            }
+            Fault::Wipe { victim } => {
+                let Some(_alone) = self.hands.may_take_one(MEMBERS_WAIT).await else {
+                    return Ok(());
+                };
+                let victim = self.hands.resolve(std::slice::from_ref(victim)).await[0];
+                let band = self.begin(step.lane, "Wipe", &[victim]);
+                self.hands.wipe(victim).await?;
+                wait().await;
+                self.hands.start(&[victim]).await?;
+                self.hands.is_whole(MEMBERS_WAIT).await;
+                self.end(band);
+            }
+            Fault::Join { by_hand } => {
+                let _alone = self.hands.delicate.lock().await;
+                let Some(number) = self.hands.spare().await else {
+                    return Ok(());
+                };
+                let band = self.begin(step.lane, "Join", &[number]);
+                self.hands.join(number, *by_hand, &self.clock).await?;
+                self.end(band);
+            }
+            Fault::Leave { victim } => {
+                let Some(_alone) = self.hands.may_take_one(MEMBERS_WAIT).await else {
+                    return Ok(());
+                };
+                if self.hands.deployed().await.len() <= FEWEST {
+                    return Ok(());
+                }
+                let victim = self.hands.resolve(std::slice::from_ref(victim)).await[0];
+                let band = self.begin(step.lane, "Leave", &[victim]);
+                self.hands.leave(victim).await?;
+                self.end(band);
+            }
+            Fault::Lead { to } => {
+                let to = self.hands.resolve(std::slice::from_ref(to)).await[0];
+                let band = self.begin(step.lane, "Lead", &[to]);
+                self.hands.lead(to).await;
                 self.end(band);
             }
             Fault::Pause { victims } => {
@@ -135,8 +186,14 @@ impl Nemesis {
         Ok(())
     }
 
-    async fn managers(&self) -> usize {
-        self.hands.machines.lock().await.len()
+    /// Among those that are to run. A host whose manager is not a member yet reaches everybody.
+    async fn cuts(&self, shape: Shape, victim: usize) -> BTreeSet<Cut> {
+        let members = self.hands.deployed().await;
+        let place = members.iter().position(|number| *number == victim);
+        let cuts = shape.cuts(place.unwrap_or(0), members.len());
+        cuts.into_iter()
+            .map(|(from, to)| (members[from], members[to]))
+            .collect()
     }
 
     fn begin(&self, lane: Lane, what: &str, numbers: &[usize]) -> usize {

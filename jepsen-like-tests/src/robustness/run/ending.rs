@@ -68,7 +68,7 @@ async fn read_all(
     let until = workload::barrier_write(client, patience).await?;
     found.watched = (from, until);
     workload::read_everywhere(client, patience).await?;
-    for manager in 0..client.shared.servers.len() {
+    for manager in client.shared.members() {
         found
             .chains
             .push(workload::versions(client, manager).await?);

@@ -1,10 +1,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -21,6 +22,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Counts its starts.
     pub starts: Arc<AtomicU32>,
+    /// Whether it belongs to the group, as far as clients were told.
+    pub member: Arc<AtomicBool>,
 }
 
 /// What all clients share.
@@ -82,6 +85,22 @@ impl Clients {
     pub fn key(&self, rng: &mut StdRng) -> usize {
         let mut draw = || rng.random_range(0..self.keys);
         draw().min(draw())
+    }
+
+    /// Numbers of the managers that clients speak to.
+    pub fn members(&self) -> Vec<usize> {
+        let is_member = |number: &usize| self.servers[*number].member.load(Ordering::SeqCst);
+        (0..self.servers.len()).filter(is_member).collect()
+    }
+
+    /// One of the managers.
+    pub fn manager(&self, rng: &mut StdRng) -> usize {
+        self.members().choose(rng).copied().unwrap_or(0)
+    }
+
+    /// Tells clients whether a manager belongs to the group.
+    pub fn set_member(&self, manager: usize, member: bool) {
+        self.servers[manager].member.store(member, Ordering::SeqCst);
     }
 
     /// Starts of a manager so far.

@@ -19,7 +19,7 @@ use crate::wait;
 /// # Errors
 /// One does not answer within `limit`.
 pub async fn read_everywhere(client: &Client, limit: Duration) -> Result<()> {
-    for manager in 0..client.shared.servers.len() {
+    for manager in client.shared.members() {
         let what = format!("manager-{} answers a linearizable read", manager + 1);
         wait::until(&what, limit, async || {
             Ok(match read(client, manager, 0, false).await {
@@ -32,15 +32,20 @@ pub async fn read_everywhere(client: &Client, limit: Duration) -> Result<()> {
     Ok(())
 }
 
+/// The managers one after the other, as they are now.
+fn in_turn(client: &Client, turn: &AtomicUsize) -> usize {
+    let members = client.shared.members();
+    members[turn.fetch_add(1, Ordering::SeqCst) % members.len()]
+}
+
 /// Publishes until it is taken; the log index of it.
 ///
 /// # Errors
 /// Not taken within `limit`.
 pub async fn barrier_write(client: &Client, limit: Duration) -> Result<u64> {
-    let servers = client.shared.servers.len();
     let turn = AtomicUsize::new(0);
     wait::until("a write is taken", limit, async || {
-        let manager = turn.fetch_add(1, Ordering::SeqCst) % servers;
+        let manager = in_turn(client, &turn);
         let Some(parent) = read(client, manager, 0, false).await else {
             return Ok(wait::Seen::No("no answer to a read".into()));
         };
@@ -110,12 +115,11 @@ async fn versions_of_key(client: &Client, manager: usize, key: usize) -> Result<
 /// # Errors
 /// Not made within `limit`.
 pub async fn make_fleets(client: &Client, limit: Duration) -> Result<()> {
-    let servers = client.shared.servers.len();
     let turn = AtomicUsize::new(0);
     // The first is there from the start.
     for key in 1..client.shared.keys {
         wait::until("a fleet is made", limit, async || {
-            let manager = turn.fetch_add(1, Ordering::SeqCst) % servers;
+            let manager = in_turn(client, &turn);
             let ask = Ask {
                 method: "PUT",
                 path: format!("/v1/fleets/{}", fleet(key)),

@@ -46,7 +46,7 @@ async fn persist(
 ) -> Decided {
     let mut unsure = false;
     loop {
-        let manager = rng.random_range(0..client.shared.servers.len());
+        let manager = client.shared.manager(rng);
         let patience = if rng.random_bool(0.3) {
             Duration::from_millis(rng.random_range(1..60))
         } else {
@@ -94,7 +94,7 @@ async fn create_token(client: &Client, number: u64, rng: &mut StdRng, stop: &Can
     let outcome = match token(&decided.reply) {
         Some(id) => {
             let again = if rng.random_bool(0.25) {
-                let manager = rng.random_range(0..shared.servers.len());
+                let manager = shared.manager(rng);
                 token(&shared.send(manager, ask, PATIENCE).await)
             } else {
                 None
@@ -108,7 +108,7 @@ async fn create_token(client: &Client, number: u64, rng: &mut StdRng, stop: &Can
 
 async fn publish(client: &Client, rng: &mut StdRng, stop: &CancellationToken) {
     let shared = &client.shared;
-    let manager = rng.random_range(0..shared.servers.len());
+    let manager = shared.manager(rng);
     let register = shared.key(rng);
     let Some(parent) = read(client, manager, register, false).await else {
         return;

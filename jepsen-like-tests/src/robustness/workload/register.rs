@@ -19,7 +19,7 @@ pub fn versions_of(key: usize) -> String {
 pub async fn run(client: Client, mut rng: StdRng, stop: CancellationToken) {
     let mut known: Vec<Option<Version>> = vec![None; client.shared.keys];
     while !stop.is_cancelled() {
-        let manager = rng.random_range(0..client.shared.servers.len());
+        let manager = client.shared.manager(&mut rng);
         let key = client.shared.key(&mut rng);
         match rng.random_range(0..100) {
             0..45 => {

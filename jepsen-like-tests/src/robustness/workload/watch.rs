@@ -73,8 +73,8 @@ impl Reader {
     }
 
     async fn run(self, number: usize, clients: Clients, after: u64, mut rng: StdRng) {
-        let servers = clients.servers.len();
-        let mut manager = number % servers;
+        let members = clients.members();
+        let mut manager = members[number % members.len()];
         let mut place = Place { last: None, after };
         loop {
             // An end is what this is about: only a refusal for good is worth keeping.
@@ -86,7 +86,7 @@ impl Reader {
                 }
             }
             if rng.random_bool(0.5) {
-                manager = (manager + 1) % servers;
+                manager = next(&clients, manager);
             }
             tokio::time::sleep(Duration::from_millis(rng.random_range(50..400))).await;
         }
@@ -146,6 +146,13 @@ impl Reader {
             place.last = Some(id);
         }
     }
+}
+
+/// The member after this manager, around the ring.
+fn next(clients: &Clients, manager: usize) -> usize {
+    let members = clients.members();
+    let after = members.iter().find(|number| **number > manager);
+    after.or(members.first()).copied().unwrap_or(manager)
 }
 
 /// Id and event of one message; live figures have no id.
