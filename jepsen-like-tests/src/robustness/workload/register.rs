@@ -70,12 +70,25 @@ pub async fn read(
             index,
             run,
         }),
+        None if stale && is_older_than_the_fleet(&reply) => {
+            Outcome::Failed("older than the fleet".into())
+        }
         None => reply.outcome(),
     };
     shared.recorder.complete(id, manager, outcome.clone());
     match outcome {
         Outcome::Ok(Seen::Newest { version, .. }) => Some(version),
         _ => None,
+    }
+}
+
+/// A manager that has just come and not caught up may say so to a stale read, and to nothing else.
+fn is_older_than_the_fleet(reply: &Reply) -> bool {
+    match reply {
+        Reply::Answer(answer) => {
+            answer.status.as_u16() == 404 && answer.excerpt().contains("no-such-fleet")
+        }
+        _ => false,
     }
 }
 
