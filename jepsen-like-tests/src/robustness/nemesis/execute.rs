@@ -47,11 +47,17 @@ impl Nemesis {
         }
     }
 
-    /// Carries out all steps, each lane by itself, and returns when the last has ended or `stop` is cancelled. Does not heal.
+    /// Carries out the steps, each lane by itself, and returns when the last has ended or `stop` is cancelled. Does not heal.
+    /// A step that waits for the group delays those behind it in its lane; none begins later than `time` after the first.
     ///
     /// # Errors
     /// The system refuses something.
-    pub async fn run(&self, steps: Vec<Step>, stop: &CancellationToken) -> Result<()> {
+    pub async fn run(
+        &self,
+        steps: Vec<Step>,
+        time: Duration,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         let start = tokio::time::Instant::now();
         let mut lanes = JoinSet::new();
         for lane in Lane::ALL {
@@ -63,6 +69,9 @@ impl Nemesis {
             let (nemesis, stop) = (self.clone(), stop.clone());
             lanes.spawn(async move {
                 for step in steps {
+                    if start.elapsed() > time {
+                        break;
+                    }
                     let at = start + Duration::from_millis(step.at_ms);
                     tokio::select! {
                         () = tokio::time::sleep_until(at) => nemesis.step(&step, &stop).await?,

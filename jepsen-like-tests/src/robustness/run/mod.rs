@@ -107,7 +107,7 @@ async fn under_faults(
         ))
     });
     let faults = async {
-        nemesis.run(steps, &all_stop).await?;
+        nemesis.run(steps, options.time, &all_stop).await?;
         let left = options
             .time
             .saturating_sub(Duration::from_nanos(clock.now_ns() - began));
