@@ -17,6 +17,8 @@ use crate::robustness::workload::rng;
 const MEMBERS_WAIT: Duration = Duration::from_secs(60);
 /// Shorter where others wait behind it.
 const CORRUPT_WAITS: Duration = Duration::from_secs(12);
+/// How long the others write without the one that sleeps.
+const MISSES: Duration = Duration::from_millis(1_500);
 /// Voters that must be left.
 const FEWEST: usize = 3;
 
@@ -121,14 +123,25 @@ impl Nemesis {
                 self.hands.start(&numbers).await?;
                 self.end(band);
             }
-            Fault::Power { victims } => {
-                let numbers = self.hands.resolve(victims).await;
-                let band = self.begin(step.lane, "Power", &numbers);
+            Fault::Power { victims, paused } => {
+                let paused = self.hands.resolve(paused.as_slice()).await;
+                let mut numbers = self.hands.resolve(victims).await;
+                numbers.retain(|number| !paused.contains(number));
+                let what = match paused.first() {
+                    Some(number) => format!("Power past sleeping {}, of", number + 1),
+                    None => "Power".into(),
+                };
+                let band = self.begin(step.lane, &what, &numbers);
+                if !paused.is_empty() {
+                    self.hands.pause(&paused, true).await?;
+                    let _ = tokio::time::timeout(MISSES, stop.cancelled()).await;
+                }
                 // What the platter got by chance follows from the plan alone.
                 let mut rng = rng(step.at_ms, step.lasts_ms as usize);
                 self.hands.lose_power(&numbers, &mut rng).await?;
                 wait().await;
                 self.hands.start(&numbers).await?;
+                self.hands.pause(&paused, false).await?;
                 self.end(band);
             }
             Fault::Corrupt { victim } => {
