@@ -25,6 +25,7 @@ async fn three_minutes_of_faults_break_no_promise() {
         workloads: Workload::value_variants().to_vec(),
         nemeses: Kind::value_variants().to_vec(),
         managers: 3,
+        keys: 4,
         dir: dir.path().join("run"),
         program: bin_dir.join("krakend-cluster-manager"),
         planted: None,

@@ -68,6 +68,56 @@ async fn every_manager_reads_what_any_manager_acknowledged() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manager_that_was_away_does_not_refuse_what_it_has_missed() -> Result<()> {
+    let mut group = Group::start(3).await?;
+    let away = group.follower().await?;
+    group.kill(away).await?;
+    let others = [(away + 1) % 3, (away + 2) % 3];
+    let make = Ask {
+        method: "PUT",
+        path: "/v1/fleets/edge".into(),
+        ..Ask::default()
+    };
+    until("the fleet is made", LIMIT, || async {
+        group
+            .ask(others[0], make.clone())
+            .await?
+            .ok()
+            .map(Seen::Yes)
+    })
+    .await?;
+    for other in others {
+        group.kill(other).await?;
+    }
+    // It knows nothing of the fleet, and nobody can tell it.
+    group.restart(away)?;
+    let document = br#"{"version": 3, "endpoints": []}"#.as_slice();
+    let publish = Ask::get("/v1/fleets/edge/versions")
+        .with_body("POST", document.into())
+        .header("if-none-match", "*")
+        .header("x-request-timeout-ms", "500");
+    let fleets = Ask::get("/v1/fleets?consistency=stale");
+    let known = until("it answers", LIMIT, || async {
+        group
+            .ask(away, fleets.clone())
+            .await?
+            .ok()?
+            .json()
+            .map(Seen::Yes)
+    })
+    .await?;
+    ensure!(!known.to_string().contains("edge"), "{known}");
+    let answer = group.ask(away, publish).await?;
+    let status = answer.status.as_u16();
+    ensure!(
+        [503, 504].contains(&status),
+        "{status} {}",
+        answer.excerpt()
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_gets_the_first_answer_on_any_manager_also_after_a_failover() -> Result<()> {
     let mut group = Group::start(3).await?;
     let keyed = |ask: Ask| ask.header("idempotency-key", "k-1");

@@ -34,6 +34,9 @@ struct Arguments {
     nemesis: Vec<String>,
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
     managers: u8,
+    /// Registers that clients write: each is a fleet
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    keys: u8,
     /// Print the line of JSON alone
     #[arg(long)]
     json: bool,
@@ -177,6 +180,7 @@ fn options(arguments: &Arguments, temporary: &std::path::Path) -> Result<RunOpti
         workloads,
         nemeses,
         managers: usize::from(arguments.managers),
+        keys: usize::from(arguments.keys),
         dir: arguments
             .dir
             .clone()

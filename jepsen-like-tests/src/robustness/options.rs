@@ -13,6 +13,8 @@ pub struct RunOptions {
     pub workloads: Vec<Workload>,
     pub nemeses: Vec<Kind>,
     pub managers: usize,
+    /// Registers: a fleet is one.
+    pub keys: usize,
     /// Everything that the run writes; made when missing, must be empty.
     pub dir: PathBuf,
     /// The manager's program.
@@ -32,11 +34,12 @@ impl RunOptions {
             names(&self.nemeses)
         };
         format!(
-            "cargo xtask jepsen --time {}s --seed {} --workload {} --nemesis {nemesis} --managers {}",
+            "cargo xtask jepsen --time {}s --seed {} --workload {} --nemesis {nemesis} --managers {} --keys {}",
             self.time.as_secs(),
             self.seed,
             names(&self.workloads),
             self.managers,
+            self.keys,
         )
     }
 }

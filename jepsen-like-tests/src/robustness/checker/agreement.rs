@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use super::Finding;
 use crate::robustness::history::{Operation, Outcome, Seen};
 
-/// Managers that have applied the same index have the same newest version, and a value has one digest.
+/// Managers that have applied the same index have the same newest version of a key, and a value has one digest.
 pub fn agreement(operations: &[Operation]) -> Finding {
     let mut by_index = HashMap::new();
     let mut digests: HashMap<u64, (&str, usize)> = HashMap::new();
@@ -14,7 +14,9 @@ pub fn agreement(operations: &[Operation]) -> Finding {
             continue;
         };
         looked_at += 1;
-        let (first, id) = by_index.entry(*index).or_insert((version, operation.id));
+        let (first, id) = by_index
+            .entry((operation.action.key(), *index))
+            .or_insert((version, operation.id));
         if *first != version {
             let text = format!("two states at index {index}: {first:?} and {version:?}");
             complaints.push((text, vec![*id, operation.id]));

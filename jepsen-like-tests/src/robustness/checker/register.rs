@@ -52,15 +52,18 @@ impl Model for Register {
     }
 }
 
-/// The operations that the register's checker looks at, with their ids. Stale reads and open reads say nothing;
+/// The operations on one key that the register's checker looks at, with their ids. Stale reads and open reads say nothing;
 /// failed operations did nothing.
-pub fn calls(operations: &[Operation]) -> Vec<(usize, Timed<Call>)> {
-    operations.iter().filter_map(timed).collect()
+pub fn calls(key: usize, operations: &[Operation]) -> Vec<(usize, Timed<Call>)> {
+    let of_key = operations
+        .iter()
+        .filter(|operation| operation.action.key() == Some(key));
+    of_key.filter_map(timed).collect()
 }
 
 fn timed(operation: &Operation) -> Option<(usize, Timed<Call>)> {
     let (call, open) = match (&operation.action, &operation.outcome) {
-        (Action::Read, Outcome::Ok(Seen::Newest { version, .. })) => {
+        (Action::Read { .. }, Outcome::Ok(Seen::Newest { version, .. })) => {
             let newest = version.as_ref().map(|it| (it.number, it.value));
             (Call::Read(newest), false)
         }

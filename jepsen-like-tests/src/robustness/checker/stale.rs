@@ -3,14 +3,14 @@ use std::collections::{HashMap, HashSet};
 use super::Finding;
 use crate::robustness::history::{Action, Operation, Outcome, Seen};
 
-/// Stale reads may be old, but never invented: a value must have been asked for before, and on one run of a manager the
-/// applied index must not go back from one read to a later one.
+/// Stale reads may be old, but never invented: a value must have been asked for before, of the same key, and on one run of a
+/// manager the applied index must not go back from one read to a later one.
 pub fn stale_reads(operations: &[Operation]) -> Finding {
-    let mut invoked: HashMap<u64, u64> = HashMap::new();
+    let mut invoked: HashMap<u64, (usize, u64)> = HashMap::new();
     let mut refused = HashSet::new();
     for operation in operations {
-        if let Action::Publish { value, .. } = operation.action {
-            invoked.insert(value, operation.invoked_ns);
+        if let Action::Publish { key, value, .. } = operation.action {
+            invoked.insert(value, (key, operation.invoked_ns));
             if matches!(operation.outcome, Outcome::Failed(_) | Outcome::Conflict) {
                 refused.insert(value);
             }
@@ -28,14 +28,19 @@ pub fn stale_reads(operations: &[Operation]) -> Finding {
         else {
             continue;
         };
-        if operation.action == Action::StaleRead {
+        if matches!(operation.action, Action::StaleRead { .. }) {
             looked_at += 1;
         }
         if let Some(version) = version {
             let asked = invoked.get(&version.value);
-            if asked.is_none_or(|asked| *asked > operation.completed_ns) {
+            if asked.is_none_or(|(key, asked)| {
+                operation.action.key() != Some(*key) || *asked > operation.completed_ns
+            }) {
                 complaints.push((
-                    format!("operation {} read a value that nobody wrote", operation.id),
+                    format!(
+                        "operation {} read a value that nobody wrote there",
+                        operation.id
+                    ),
                     vec![operation.id],
                 ));
             } else if refused.contains(&version.value) {

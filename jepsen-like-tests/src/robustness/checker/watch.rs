@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Finding;
-use crate::robustness::history::{Action, Event, Operation, Outcome, Seen};
+use crate::robustness::history::{Action, Event, Operation, Outcome, Seen, fleet};
 
 /// Everything that one reader got, over all its connections.
 #[derive(Clone, Debug, Default, serde::Serialize)]
@@ -98,21 +98,21 @@ fn missing_writes(
     until: u64,
     complaints: &mut Complaints,
 ) {
-    let published: HashSet<(u64, u64)> = stream
+    let published: HashSet<(u64, &str, u64)> = stream
         .events
         .iter()
         .filter(|event| event.kind == "version_published")
-        .filter_map(|event| Some((event.index, event.version?)))
+        .filter_map(|event| Some((event.index, event.fleet.as_deref()?, event.version?)))
         .collect();
     for operation in operations {
-        let (Action::Publish { .. }, Outcome::Ok(Seen::Published { number, index })) =
+        let (Action::Publish { key, .. }, Outcome::Ok(Seen::Published { number, index })) =
             (&operation.action, &operation.outcome)
         else {
             continue;
         };
         let expected = *index > from && *index <= until;
-        if expected && !published.contains(&(*index, *number)) {
-            let text = format!("no event tells of version {number} at index {index}");
+        if expected && !published.contains(&(*index, fleet(*key).as_str(), *number)) {
+            let text = format!("no event tells of version {number} of key {key} at index {index}");
             complaints.push((text, vec![operation.id]));
         }
     }

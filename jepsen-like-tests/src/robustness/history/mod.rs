@@ -3,5 +3,5 @@
 mod operation;
 mod recorder;
 
-pub use operation::{Action, Event, Operation, Outcome, Seen, Version};
+pub use operation::{Action, Event, Operation, Outcome, Seen, Version, fleet};
 pub use recorder::{Clock, Recorder, write_lines};

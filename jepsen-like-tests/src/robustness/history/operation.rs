@@ -4,18 +4,37 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// A linearizable read of the fleet's newest version.
-    Read,
+    /// A linearizable read of the newest version of the fleet that is this key.
+    Read { key: usize },
     /// The same with `?consistency=stale`.
-    StaleRead,
+    StaleRead { key: usize },
     /// Publishes `value` on top of `parent`: a compare-and-set. `keyed`: with an Idempotency-Key, resent until it was decided.
     Publish {
+        key: usize,
         parent: Option<u64>,
         value: u64,
         keyed: bool,
     },
     /// Makes an API token of this name, with an Idempotency-Key, resent until it was taken.
     CreateToken { name: String },
+}
+
+impl Action {
+    /// The register that it is about, if any.
+    pub fn key(&self) -> Option<usize> {
+        match self {
+            Self::Read { key } | Self::StaleRead { key } | Self::Publish { key, .. } => Some(*key),
+            Self::CreateToken { .. } => None,
+        }
+    }
+}
+
+/// The fleet that is this key. The first is the one that every group has.
+pub fn fleet(key: usize) -> String {
+    match key {
+        0 => "default".into(),
+        key => format!("key-{key}"),
+    }
 }
 
 /// A version as an answer showed it. The value is the harness's own number for the document, unique in a run.
@@ -100,6 +119,7 @@ pub struct Event {
     pub index: u64,
     pub position: u32,
     pub kind: String,
+    pub fleet: Option<String>,
     pub version: Option<u64>,
     pub message: String,
 }

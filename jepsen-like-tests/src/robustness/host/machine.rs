@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use super::ip::program as ip_program;
 use super::lab::Lab;
 use super::stale::owner_mark;
+use crate::managers::write_private;
 use crate::process::Process;
 use crate::robustness::disk::Disk;
 
@@ -19,6 +20,8 @@ use crate::robustness::disk::Disk;
 pub const HTTP_PORT: u16 = 9897;
 const NODE_PORT: u16 = 7000;
 const MANAGER_PORT: u16 = 7001;
+/// Soon, so that a run sees many managers come and go.
+const PROMOTE_AFTER_S: u64 = 2;
 /// A process that waits for a disk dies only when that has answered.
 const KILLED_WITHIN: Duration = Duration::from_secs(20);
 
@@ -38,6 +41,10 @@ pub struct Machine {
     paused: bool,
     /// Whether it has got a SIGKILL already.
     killed: bool,
+    /// Whether it is to run: a host that waits for its manager has none.
+    pub deployed: bool,
+    /// Whether it is coming or going: that it ends by itself is for whoever sees to that.
+    pub unsettled: bool,
     /// Whether a file of it was damaged and has not been made good: it may refuse to run.
     pub damaged: bool,
     /// Whether it was started again since.
@@ -47,6 +54,20 @@ pub struct Machine {
     disk: Option<Disk>,
     /// Starts so far: shared with clients, which must not compare answers of different runs.
     starts: Arc<AtomicU32>,
+}
+
+/// How a manager comes to its group.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// Together with these.
+    Form { peers: Vec<String>, secret: PathBuf },
+    /// Empty, through those that are there.
+    Rejoin { peers: Vec<String>, secret: PathBuf },
+    /// New, with a token that buys the secret.
+    Join {
+        managers: Vec<String>,
+        token: String,
+    },
 }
 
 /// How a process ended that nobody had told to.
@@ -84,6 +105,8 @@ impl Machine {
             process: None,
             paused: false,
             killed: false,
+            deployed: true,
+            unsettled: false,
             damaged: false,
             restarted: false,
             log_from: 0,
@@ -101,15 +124,41 @@ impl Machine {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn configure(&self, peers: &[SocketAddr], secret: &Path) -> Result<()> {
-        let peers_text: String = peers.iter().map(|peer| format!("  - {peer}\n")).collect();
+    pub fn configure(&self, way: &Way) -> Result<()> {
+        let list = |key: &str, items: &[String]| {
+            let items: String = items.iter().map(|item| format!("  - {item}\n")).collect();
+            format!("{key}:\n{items}")
+        };
+        let way = match way {
+            Way::Form { peers, secret } => format!(
+                "{}bootstrap_expect: {}\nsecret_file: {}\n",
+                list("peers", peers),
+                peers.len(),
+                secret.display()
+            ),
+            Way::Rejoin { peers, secret } => {
+                format!(
+                    "{}secret_file: {}\n",
+                    list("peers", peers),
+                    secret.display()
+                )
+            }
+            Way::Join { managers, token } => {
+                let file = self.dir.join("join-token");
+                let _ = std::fs::remove_file(&file);
+                write_private(&file, token)?;
+                format!(
+                    "{}join_token_file: {}\n",
+                    list("join", managers),
+                    file.display()
+                )
+            }
+        };
         let text = format!(
-            "name: {}\ndata_dir: {}\nlisten_http: 0.0.0.0:{HTTP_PORT}\nlisten_nodes: 0.0.0.0:{NODE_PORT}\nlisten_managers: 0.0.0.0:{MANAGER_PORT}\nadvertise: {}\npeers:\n{peers_text}bootstrap_expect: {}\nsecret_file: {}\n",
+            "name: {}\ndata_dir: {}\nlisten_http: 0.0.0.0:{HTTP_PORT}\nlisten_nodes: 0.0.0.0:{NODE_PORT}\nlisten_managers: 0.0.0.0:{MANAGER_PORT}\nadvertise: {}\npromote_after_s: {PROMOTE_AFTER_S}\n{way}",
             self.name,
             self.data_dir().display(),
             self.address,
-            peers.len(),
-            secret.display(),
         );
         let file = self.settings();
         std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))
@@ -159,12 +208,38 @@ impl Machine {
         Ok(())
     }
 
-    /// Starts the manager, unless it runs.
+    /// Empties its data directory, so that no power loss brings anything back. It must not run.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn wipe(&self) -> Result<()> {
+        let dir = self.data_dir();
+        let wipe = || -> std::io::Result<()> {
+            for entry in std::fs::read_dir(&dir)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    std::fs::remove_dir_all(entry.path())?;
+                } else {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+            // The directory itself stays: it may be where a disk is mounted.
+            std::fs::File::open(&dir)?.sync_all()
+        };
+        wipe().with_context(|| format!("empty {}", dir.display()))
+    }
+
+    /// Whether it has got the group's secret with its join token.
+    pub fn has_enrolled(&self) -> bool {
+        self.data_dir().join("group-secret").exists()
+    }
+
+    /// Starts the manager, unless it runs or is not to run.
     ///
     /// # Errors
     /// The program cannot be started.
     pub fn start(&mut self) -> Result<()> {
-        if self.is_running() {
+        if !self.deployed || self.is_running() {
             return Ok(());
         }
         let ip = ip_program().context("there is no `ip` program")?;

@@ -12,6 +12,6 @@ mod stale;
 
 pub use damage::{Damage, damage};
 pub use lab::{Lab, LabError};
-pub use machine::{EndedByItself, Machine};
+pub use machine::{EndedByItself, Machine, Way};
 pub use network::{Cut, Network};
 pub use stale::owner_mark;

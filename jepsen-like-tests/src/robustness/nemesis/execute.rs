@@ -6,10 +6,21 @@ use anyhow::Result;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Shape;
 use super::hands::Hands;
 use super::plan::{Fault, Lane, Step};
 use crate::robustness::history::Clock;
+use crate::robustness::host::Cut;
 use crate::robustness::workload::rng;
+
+/// A manager whose disk or vote is to be taken away waits so long for a group that can spare it; then nothing is done.
+const MEMBERS_WAIT: Duration = Duration::from_secs(60);
+/// Shorter where others wait behind it.
+const CORRUPT_WAITS: Duration = Duration::from_secs(12);
+/// How long the others write without the one that sleeps.
+const MISSES: Duration = Duration::from_millis(1_500);
+/// Voters that must be left.
+const FEWEST: usize = 3;
 
 /// A fault as it happened, for the report.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -38,14 +49,20 @@ impl Nemesis {
         }
     }
 
-    /// Carries out all steps, each lane by itself, and returns when the last has ended or `stop` is cancelled. Does not heal.
+    /// Carries out the steps, each lane by itself, and returns when the last has ended or `stop` is cancelled. Does not heal.
+    /// A step that waits for the group delays those behind it in its lane; none begins later than `time` after the first.
     ///
     /// # Errors
     /// The system refuses something.
-    pub async fn run(&self, steps: Vec<Step>, stop: &CancellationToken) -> Result<()> {
+    pub async fn run(
+        &self,
+        steps: Vec<Step>,
+        time: Duration,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         let start = tokio::time::Instant::now();
         let mut lanes = JoinSet::new();
-        for lane in [Lane::Network, Lane::Process] {
+        for lane in Lane::ALL {
             let steps: Vec<_> = steps
                 .iter()
                 .filter(|step| step.lane == lane)
@@ -54,6 +71,9 @@ impl Nemesis {
             let (nemesis, stop) = (self.clone(), stop.clone());
             lanes.spawn(async move {
                 for step in steps {
+                    if start.elapsed() > time {
+                        break;
+                    }
                     let at = start + Duration::from_millis(step.at_ms);
                     tokio::select! {
                         () = tokio::time::sleep_until(at) => nemesis.step(&step, &stop).await?,
@@ -88,7 +108,7 @@ impl Nemesis {
             Fault::Partition { shape, victim } => {
                 let victims = self.hands.resolve(std::slice::from_ref(victim)).await;
                 let victim = victims.first().copied().unwrap_or(0);
-                let cuts = shape.cuts(victim, self.managers().await);
+                let cuts = self.cuts(*shape, victim).await;
                 let band = self.begin(step.lane, &format!("{shape:?}"), &[victim]);
                 self.hands.cut(cuts).await?;
                 wait().await;
@@ -103,17 +123,31 @@ impl Nemesis {
                 self.hands.start(&numbers).await?;
                 self.end(band);
             }
-            Fault::Power { victims } => {
-                let numbers = self.hands.resolve(victims).await;
-                let band = self.begin(step.lane, "Power", &numbers);
+            Fault::Power { victims, paused } => {
+                let paused = self.hands.resolve(paused.as_slice()).await;
+                let mut numbers = self.hands.resolve(victims).await;
+                numbers.retain(|number| !paused.contains(number));
+                let what = match paused.first() {
+                    Some(number) => format!("Power past sleeping {}, of", number + 1),
+                    None => "Power".into(),
+                };
+                let band = self.begin(step.lane, &what, &numbers);
+                if !paused.is_empty() {
+                    self.hands.pause(&paused, true).await?;
+                    let _ = tokio::time::timeout(MISSES, stop.cancelled()).await;
+                }
                 // What the platter got by chance follows from the plan alone.
                 let mut rng = rng(step.at_ms, step.lasts_ms as usize);
                 self.hands.lose_power(&numbers, &mut rng).await?;
                 wait().await;
                 self.hands.start(&numbers).await?;
+                self.hands.pause(&paused, false).await?;
                 self.end(band);
             }
             Fault::Corrupt { victim } => {
+                let Some(_alone) = self.hands.may_take_one(CORRUPT_WAITS).await else {
+                    return Ok(());
+                };
                 let victim = self.hands.resolve(std::slice::from_ref(victim)).await;
                 let victim = victim.first().copied().unwrap_or(0);
                 let band = self.begin(step.lane, "Corrupt", &[victim]);
@@ -121,6 +155,45 @@ impl Nemesis {
                 let damage = self.hands.damage(victim, &mut rng).await?;
                 wait().await;
                 self.hands.repair(victim, damage.as_ref()).await?;
+                self.end(band);
+            }
+            Fault::Wipe { victim } => {
+                let Some(_alone) = self.hands.may_take_one(MEMBERS_WAIT).await else {
+                    return Ok(());
+                };
+                let victim = self.hands.resolve(std::slice::from_ref(victim)).await[0];
+                let band = self.begin(step.lane, "Wipe", &[victim]);
+                self.hands.wipe(victim).await?;
+                wait().await;
+                self.hands.start(&[victim]).await?;
+                self.hands.is_whole(MEMBERS_WAIT).await;
+                self.end(band);
+            }
+            Fault::Join { by_hand } => {
+                let _alone = self.hands.delicate.lock().await;
+                let Some(number) = self.hands.spare().await else {
+                    return Ok(());
+                };
+                let band = self.begin(step.lane, "Join", &[number]);
+                self.hands.join(number, *by_hand, &self.clock).await?;
+                self.end(band);
+            }
+            Fault::Leave { victim } => {
+                let Some(_alone) = self.hands.may_take_one(MEMBERS_WAIT).await else {
+                    return Ok(());
+                };
+                if self.hands.deployed().await.len() <= FEWEST {
+                    return Ok(());
+                }
+                let victim = self.hands.resolve(std::slice::from_ref(victim)).await[0];
+                let band = self.begin(step.lane, "Leave", &[victim]);
+                self.hands.leave(victim).await?;
+                self.end(band);
+            }
+            Fault::Lead { to } => {
+                let to = self.hands.resolve(std::slice::from_ref(to)).await[0];
+                let band = self.begin(step.lane, "Lead", &[to]);
+                self.hands.lead(to).await;
                 self.end(band);
             }
             Fault::Pause { victims } => {
@@ -135,8 +208,14 @@ impl Nemesis {
         Ok(())
     }
 
-    async fn managers(&self) -> usize {
-        self.hands.machines.lock().await.len()
+    /// Among those that are to run. A host whose manager is not a member yet reaches everybody.
+    async fn cuts(&self, shape: Shape, victim: usize) -> BTreeSet<Cut> {
+        let members = self.hands.deployed().await;
+        let place = members.iter().position(|number| *number == victim);
+        let cuts = shape.cuts(place.unwrap_or(0), members.len());
+        cuts.into_iter()
+            .map(|(from, to)| (members[from], members[to]))
+            .collect()
     }
 
     fn begin(&self, lane: Lane, what: &str, numbers: &[usize]) -> usize {

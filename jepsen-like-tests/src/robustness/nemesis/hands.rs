@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,25 +25,46 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 pub struct Hands {
     pub machines: Arc<Mutex<Vec<Machine>>>,
     pub network: Network,
-    clients: Clients,
-    ended: Arc<Mutex<Vec<EndedByItself>>>,
+    pub(super) clients: Clients,
+    pub(super) ended: Arc<Mutex<Vec<EndedByItself>>>,
+    /// Held by whoever takes a disk or a vote away: one at a time, or data may be lost legitimately.
+    pub(super) delicate: Arc<Mutex<()>>,
+    /// The group's secret.
+    pub(super) secret: PathBuf,
     pub(super) damaged: Arc<Mutex<Vec<Damaged>>>,
 }
 
 impl Hands {
     /// Hands on these machines.
-    pub fn new(machines: Vec<Machine>, network: Network, clients: Clients) -> Self {
+    pub fn new(
+        machines: Vec<Machine>,
+        network: Network,
+        clients: Clients,
+        secret: PathBuf,
+    ) -> Self {
         Self {
             machines: Arc::new(Mutex::new(machines)),
             network,
             clients,
             ended: Arc::default(),
+            delicate: Arc::default(),
+            secret,
             damaged: Arc::default(),
         }
     }
 
-    /// Numbers of those that are meant, as things stand now.
+    /// Numbers of the managers that are to run.
+    pub async fn deployed(&self) -> Vec<usize> {
+        let machines = self.machines.lock().await;
+        let all = machines.iter().enumerate();
+        all.filter(|(_, machine)| machine.deployed)
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// Numbers of those that are meant, as things stand now. Where hosts are without a manager, another one is meant.
     pub async fn resolve(&self, picks: &[Pick]) -> Vec<usize> {
+        let deployed = self.deployed().await;
         let leader = if picks.iter().any(|pick| pick.leader) {
             self.leader().await
         } else {
@@ -50,7 +72,10 @@ impl Hands {
         };
         let mut numbers: Vec<_> = picks
             .iter()
-            .map(|pick| leader.filter(|_| pick.leader).unwrap_or(pick.number))
+            .map(|pick| {
+                let number = deployed[pick.number % deployed.len()];
+                leader.filter(|_| pick.leader).unwrap_or(number)
+            })
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -58,7 +83,7 @@ impl Hands {
     }
 
     /// Who leads by the word of the managers: the one of the highest term.
-    async fn leader(&self) -> Option<usize> {
+    pub(super) async fn leader(&self) -> Option<usize> {
         let servers = self.clients.servers.len();
         let mut asked = tokio::task::JoinSet::new();
         for manager in 0..servers {
@@ -156,6 +181,9 @@ impl Hands {
             let mut machines = self.machines.lock().await;
             let mut found = Vec::new();
             for (number, machine) in machines.iter_mut().enumerate() {
+                if machine.unsettled {
+                    continue;
+                }
                 if machine.damaged {
                     // It may refuse, or mend itself and want to be started once more; whoever damaged it looks at the end.
                     if machine.may_restart_damaged() {

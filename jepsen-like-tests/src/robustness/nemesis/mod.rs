@@ -2,13 +2,14 @@
 
 mod execute;
 mod hands;
+mod members;
 mod plan;
 mod repair;
 mod shape;
 
 pub use execute::{Band, Nemesis};
 pub use hands::Hands;
-pub use plan::{Fault, Lane, Pick, Step, plan};
+pub use plan::{Fault, Lane, Pick, Step, hosts, plan};
 pub use repair::Damaged;
 pub use shape::Shape;
 
@@ -28,6 +29,10 @@ pub enum Kind {
     RestartAll,
     /// Flipped bits or a cut file on one manager, which must refuse to start and name the file, or heal; and never serve bad data.
     Corrupt,
+    /// The data directory of one manager is emptied while it is down: it comes back under a new id, and the old one goes.
+    Wipe,
+    /// Managers come by join token and go again, and the lead is handed about.
+    Membership,
     /// Power loss of some or all: what was not fsynced is gone. The managers then live on disks in this program's memory.
     Power,
 }

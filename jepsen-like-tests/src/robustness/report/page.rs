@@ -204,7 +204,7 @@ mod tests {
             id,
             client: 0,
             manager: 0,
-            action: Action::Read,
+            action: Action::Read { key: 0 },
             invoked_ns: id as u64 * 1_000_000,
             completed_ns: id as u64 * 1_000_000 + 500,
             outcome,

@@ -4,7 +4,7 @@ use anyhow::Result;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::robustness::checker::{Finding, Link, Listed, Stream};
+use crate::robustness::checker::{Chains, Finding, Listed, Stream};
 use crate::robustness::workload::{self, Client, Reader};
 use crate::wait;
 
@@ -17,7 +17,7 @@ const GIVEN_UP: Duration = Duration::from_secs(2);
 /// What is known after the faults.
 #[derive(Debug, Default)]
 pub struct AtEnd {
-    pub chains: Vec<Vec<Link>>,
+    pub chains: Vec<Chains>,
     pub tokens: Vec<Vec<Listed>>,
     pub streams: Vec<Stream>,
     /// Index after which the readers began, and the one that they must reach.
@@ -68,7 +68,7 @@ async fn read_all(
     let until = workload::barrier_write(client, patience).await?;
     found.watched = (from, until);
     workload::read_everywhere(client, patience).await?;
-    for manager in 0..client.shared.servers.len() {
+    for manager in client.shared.members() {
         found
             .chains
             .push(workload::versions(client, manager).await?);

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -5,15 +6,22 @@ use anyhow::{Context, Result, bail};
 use crate::http::Ask;
 use crate::managers::write_secret;
 use crate::robustness::RunOptions;
-use crate::robustness::host::{Lab, Machine};
-use crate::robustness::nemesis::Kind;
+use crate::robustness::host::{Lab, Machine, Way};
+use crate::robustness::nemesis::{Kind, hosts};
 use crate::wait;
 
 /// On a busy machine a group of debug builds takes its time.
 pub const FORM_WITHIN: Duration = Duration::from_secs(120);
 
+/// What is there before the first start.
+pub struct Prepared {
+    pub machines: Vec<Machine>,
+    /// The file with the group's secret.
+    pub secret: PathBuf,
+}
+
 /// Directories, settings and secret of every manager, and its disk where it has one of its own.
-pub fn prepare(lab: &Lab, options: &RunOptions) -> Result<Vec<Machine>> {
+pub fn prepare(lab: &Lab, options: &RunOptions) -> Result<Prepared> {
     let dir = &options.dir;
     std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
     if std::fs::read_dir(dir)?.next().is_some() {
@@ -23,7 +31,7 @@ pub fn prepare(lab: &Lab, options: &RunOptions) -> Result<Vec<Machine>> {
     let dir = std::fs::canonicalize(dir)?;
     let secret = dir.join("group-secret");
     write_secret(&secret)?;
-    let mut machines = (0..options.managers)
+    let mut machines = (0..hosts(&options.nemeses, options.managers))
         .map(|host| {
             Machine::new(
                 lab,
@@ -34,9 +42,15 @@ pub fn prepare(lab: &Lab, options: &RunOptions) -> Result<Vec<Machine>> {
             )
         })
         .collect::<Result<Vec<_>>>()?;
-    let peers: Vec<_> = machines.iter().map(Machine::manager_address).collect();
-    for machine in &machines {
-        machine.configure(&peers, &secret)?;
+    let forming = machines.iter().take(options.managers);
+    let peers = forming.map(|machine| machine.manager_address().to_string());
+    let way = Way::Form {
+        peers: peers.collect(),
+        secret: secret.clone(),
+    };
+    for (host, machine) in machines.iter_mut().enumerate() {
+        machine.deployed = host < options.managers;
+        machine.configure(&way)?;
     }
     for machine in &mut machines {
         if options.nemeses.contains(&Kind::Power)
@@ -46,7 +60,7 @@ pub fn prepare(lab: &Lab, options: &RunOptions) -> Result<Vec<Machine>> {
             break;
         }
     }
-    Ok(machines)
+    Ok(Prepared { machines, secret })
 }
 
 /// Starts the managers and waits until each is ready; the admin's token.
@@ -54,7 +68,7 @@ pub async fn form(mut machines: Vec<Machine>) -> Result<(Vec<Machine>, String)> 
     for machine in &mut machines {
         machine.start()?;
     }
-    for machine in &machines {
+    for machine in machines.iter().filter(|machine| machine.deployed) {
         ready(machine, FORM_WITHIN).await?;
     }
     let file = machines[0].admin_token();

@@ -4,6 +4,8 @@ mod ending;
 mod forming;
 mod processes;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::checker::{self, Finding};
 use super::history::{Clock, Recorder};
 use super::host::{Lab, LabError, Machine};
-use super::nemesis::{Hands, Kind, Nemesis, plan};
+use super::nemesis::{Hands, Kind, Nemesis, hosts, plan};
 use super::report::Outcome;
 use super::workload::{self, Client, Clients, Reader, Server, Workload};
 use super::{RunOptions, report};
@@ -35,13 +37,13 @@ pub enum Ended {
 /// # Errors
 /// The run could not be carried out; what the managers did wrong is in the outcome instead.
 pub async fn run(options: &RunOptions) -> Result<Ended> {
-    let lab = match Lab::new(options.managers) {
+    let lab = match Lab::new(hosts(&options.nemeses, options.managers)) {
         Ok(lab) => lab,
         Err(LabError::NotPermitted(reason)) => return Ok(Ended::Skipped(reason)),
         Err(LabError::Broken(error)) => return Err(error.context("make hosts")),
     };
-    let machines = prepare(&lab, options)?;
-    let formed = form(machines).await;
+    let prepared = prepare(&lab, options)?;
+    let formed = form(prepared.machines).await;
     let (machines, token) = match formed {
         Ok(formed) => formed,
         Err(error) => return Ok(Ended::NotFormed(format!("{error:#}"))),
@@ -51,18 +53,21 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
     let servers = machines.iter().map(|machine| Server {
         http: machine.http,
         starts: machine.starts(),
+        member: Arc::new(AtomicBool::new(machine.deployed)),
     });
-    let clients = Clients::new(recorder.clone(), servers.collect(), &token);
-    let hands = Hands::new(machines, lab.network(), clients.clone());
+    let clients = Clients::new(recorder.clone(), servers.collect(), &token, options.keys);
+    let hands = Hands::new(machines, lab.network(), clients.clone(), prepared.secret);
     let reader = clients.next();
-    let from = match workload::barrier_write(&reader, FORM_WITHIN).await {
+    let ready = async {
+        workload::make_fleets(&reader, FORM_WITHIN).await?;
+        workload::barrier_write(&reader, FORM_WITHIN).await
+    };
+    let from = match ready.await {
         Ok(index) => index,
         Err(error) => return Ok(Ended::NotFormed(format!("{error:#}"))),
     };
     let outcome = under_faults(options, &clients, &hands, (&reader, from)).await?;
-    hands
-        .kill(&(0..options.managers).collect::<Vec<_>>())
-        .await?;
+    hands.kill(&hands.deployed().await).await?;
     Ok(Ended::Done(Box::new(outcome)))
 }
 
@@ -102,7 +107,7 @@ async fn under_faults(
         ))
     });
     let faults = async {
-        nemesis.run(steps, &all_stop).await?;
+        nemesis.run(steps, options.time, &all_stop).await?;
         let left = options
             .time
             .saturating_sub(Duration::from_nanos(clock.now_ns() - began));
@@ -116,10 +121,11 @@ async fn under_faults(
         progress.abort();
     }
     let recovered = recover(reader_client, clients_stop, tasks).await;
+    let members = hands.settle().await?;
     let (at_end, last) = at_end(reader_client, &readers, from, recovered.ok).await;
     all_stop.cancel();
     supervised.await?;
-    let mut findings = vec![recovered, last, crashes(options, hands).await];
+    let mut findings = vec![recovered, members, last, crashes(hands).await];
     if nemeses.contains(&Kind::Corrupt) {
         findings.push(refusals(hands).await);
     }

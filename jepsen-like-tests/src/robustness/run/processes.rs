@@ -1,23 +1,22 @@
 use std::path::Path;
 
-use crate::robustness::RunOptions;
 use crate::robustness::checker::Finding;
 use crate::robustness::nemesis::Hands;
 
 /// No manager may end unless it was killed, and none may panic, even where that was survived.
-pub async fn crashes(options: &RunOptions, hands: &Hands) -> Finding {
+pub async fn crashes(hands: &Hands) -> Finding {
     let mut complaints: Vec<String> = hands
         .ended()
         .await
         .into_iter()
         .map(|end| format!("{} ended by itself ({})", end.machine, end.how))
         .collect();
-    for number in 1..=options.managers {
-        let log = options.dir.join(format!("manager-{number}/log"));
-        complaints.extend(panics(&log));
+    let machines = hands.machines.lock().await;
+    for machine in machines.iter() {
+        complaints.extend(panics(&machine.log()));
     }
     if complaints.is_empty() {
-        return Finding::pass("no-crash", format!("{} managers", options.managers));
+        return Finding::pass("no-crash", format!("{} hosts", machines.len()));
     }
     complaints.truncate(5);
     Finding::fail("no-crash", complaints.join("; "), Vec::new())

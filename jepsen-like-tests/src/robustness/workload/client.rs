@@ -1,8 +1,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -19,6 +22,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Counts its starts.
     pub starts: Arc<AtomicU32>,
+    /// Whether it belongs to the group, as far as clients were told.
+    pub member: Arc<AtomicBool>,
 }
 
 /// What all clients share.
@@ -26,6 +31,8 @@ pub struct Server {
 pub struct Clients {
     pub recorder: Recorder,
     pub servers: Arc<Vec<Server>>,
+    /// How many registers there are: a fleet is one.
+    pub keys: usize,
     token: Arc<str>,
     values: Arc<AtomicU64>,
     made: Arc<AtomicUsize>,
@@ -50,10 +57,11 @@ pub enum Reply {
 
 impl Clients {
     /// Clients with the admin's token.
-    pub fn new(recorder: Recorder, servers: Vec<Server>, token: &str) -> Self {
+    pub fn new(recorder: Recorder, servers: Vec<Server>, token: &str, keys: usize) -> Self {
         Self {
             recorder,
             servers: Arc::new(servers),
+            keys,
             token: token.into(),
             values: Arc::new(AtomicU64::new(1)),
             made: Arc::default(),
@@ -71,6 +79,28 @@ impl Clients {
     /// A number that no other call gives.
     pub fn value(&self) -> u64 {
         self.values.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// One of the keys, the lower ones more often: some are fought over, some are quiet.
+    pub fn key(&self, rng: &mut StdRng) -> usize {
+        let mut draw = || rng.random_range(0..self.keys);
+        draw().min(draw())
+    }
+
+    /// Numbers of the managers that clients speak to.
+    pub fn members(&self) -> Vec<usize> {
+        let is_member = |number: &usize| self.servers[*number].member.load(Ordering::SeqCst);
+        (0..self.servers.len()).filter(is_member).collect()
+    }
+
+    /// One of the managers.
+    pub fn manager(&self, rng: &mut StdRng) -> usize {
+        self.members().choose(rng).copied().unwrap_or(0)
+    }
+
+    /// Tells clients whether a manager belongs to the group.
+    pub fn set_member(&self, manager: usize, member: bool) {
+        self.servers[manager].member.store(member, Ordering::SeqCst);
     }
 
     /// Starts of a manager so far.

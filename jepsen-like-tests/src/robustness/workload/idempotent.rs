@@ -46,7 +46,7 @@ async fn persist(
 ) -> Decided {
     let mut unsure = false;
     loop {
-        let manager = rng.random_range(0..client.shared.servers.len());
+        let manager = client.shared.manager(rng);
         let patience = if rng.random_bool(0.3) {
             Duration::from_millis(rng.random_range(1..60))
         } else {
@@ -94,7 +94,7 @@ async fn create_token(client: &Client, number: u64, rng: &mut StdRng, stop: &Can
     let outcome = match token(&decided.reply) {
         Some(id) => {
             let again = if rng.random_bool(0.25) {
-                let manager = rng.random_range(0..shared.servers.len());
+                let manager = shared.manager(rng);
                 token(&shared.send(manager, ask, PATIENCE).await)
             } else {
                 None
@@ -108,18 +108,20 @@ async fn create_token(client: &Client, number: u64, rng: &mut StdRng, stop: &Can
 
 async fn publish(client: &Client, rng: &mut StdRng, stop: &CancellationToken) {
     let shared = &client.shared;
-    let manager = rng.random_range(0..shared.servers.len());
-    let Some(parent) = read(client, manager, false).await else {
+    let manager = shared.manager(rng);
+    let register = shared.key(rng);
+    let Some(parent) = read(client, manager, register, false).await else {
         return;
     };
     let value = shared.value();
     let action = Action::Publish {
+        key: register,
         parent: parent.as_ref().map(|parent: &Version| parent.value),
         value,
         keyed: true,
     };
     let key = format!("{:032x}", rng.random::<u128>());
-    let ask = publication(value, parent.as_ref()).header("idempotency-key", key);
+    let ask = publication(register, value, parent.as_ref()).header("idempotency-key", key);
     let id = shared.recorder.invoke(client.id, manager, action);
     let decided = persist(client, &ask, rng, stop).await;
     let outcome = match published(&decided.reply) {

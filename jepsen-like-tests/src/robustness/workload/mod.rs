@@ -7,7 +7,7 @@ mod register;
 mod watch;
 
 pub use client::{Client, Clients, Reply, Server};
-pub use final_read::{barrier_write, read_everywhere, tokens, versions};
+pub use final_read::{barrier_write, make_fleets, read_everywhere, tokens, versions};
 pub use watch::Reader;
 
 use rand::SeedableRng;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Workload {
-    /// Reads and compare-and-sets on the fleet's newest version.
+    /// Reads and compare-and-sets on the newest versions of several fleets.
     Register,
     /// Writes with an Idempotency-Key, resent until they are decided.
     Idempotent,

@@ -73,8 +73,8 @@ impl Reader {
     }
 
     async fn run(self, number: usize, clients: Clients, after: u64, mut rng: StdRng) {
-        let servers = clients.servers.len();
-        let mut manager = number % servers;
+        let members = clients.members();
+        let mut manager = members[number % members.len()];
         let mut place = Place { last: None, after };
         loop {
             // An end is what this is about: only a refusal for good is worth keeping.
@@ -86,7 +86,7 @@ impl Reader {
                 }
             }
             if rng.random_bool(0.5) {
-                manager = (manager + 1) % servers;
+                manager = next(&clients, manager);
             }
             tokio::time::sleep(Duration::from_millis(rng.random_range(50..400))).await;
         }
@@ -148,6 +148,13 @@ impl Reader {
     }
 }
 
+/// The member after this manager, around the ring.
+fn next(clients: &Clients, manager: usize) -> usize {
+    let members = clients.members();
+    let after = members.iter().find(|number| **number > manager);
+    after.or(members.first()).copied().unwrap_or(manager)
+}
+
 /// Id and event of one message; live figures have no id.
 fn parse(message: &str) -> Option<(String, Event)> {
     let field = |name: &str| {
@@ -160,6 +167,7 @@ fn parse(message: &str) -> Option<(String, Event)> {
         index: data["index"].as_u64()?,
         position: u32::try_from(data["position"].as_u64()?).ok()?,
         kind: data["kind"].as_str()?.to_owned(),
+        fleet: data["fleet"].as_str().map(str::to_owned),
         version: data["version"].as_u64(),
         message: data["message"].as_str()?.to_owned(),
     };

@@ -18,9 +18,10 @@ use sha2::Digest as _;
 
 use super::{
     access::{Operator, Viewer},
+    deadline::deadline,
     large, present,
     problem::Failure,
-    read::{Read, answer, view},
+    read::{Read, answer, linearizable, view},
     write::{self, Refused, Written},
 };
 use crate::app::App;
@@ -120,13 +121,12 @@ pub async fn check(
     State(app): State<App>,
     Operator(_): Operator,
     Path(fleet): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Failure> {
     let fleet = fleet_name(&fleet)?;
     within_limit(&app, &body)?;
-    let state = app.group.stale().state;
-    existing(&state, &fleet)?;
-    let report = checked(&state, &fleet, &body)?;
+    let report = judged(&app, &fleet, &headers, &body).await?;
     Ok(Json(warnings(&report)).into_response())
 }
 
@@ -155,13 +155,7 @@ pub async fn publish(
         query.message.as_bytes(),
         &body,
     ];
-    // The state is let go at once: while somebody holds it, whoever applies has to copy what it changes.
-    let report = {
-        let state = app.group.stale().state;
-        existing(&state, &fleet)?;
-        checked(&state, &fleet, &body)
-    };
-    let report = match report {
+    let report = match judged(&app, &fleet, &headers, &body).await {
         Ok(report) => report,
         // The fleet may have become stricter since the first attempt of this request.
         Err(failure) => match write::first(&app, &caller, &headers, &request).await {
@@ -317,6 +311,25 @@ fn checked(state: &ClusterState, fleet: &FleetName, body: &[u8]) -> Result<Repor
     );
     failure.0.findings = findings;
     Err(failure)
+}
+
+/// Judges a document. A refusal is given by the group's state: this manager may be behind, or have been away.
+async fn judged(
+    app: &App,
+    fleet: &FleetName,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Report, Failure> {
+    let by = |state: &ClusterState| {
+        existing(state, fleet)?;
+        checked(state, fleet, body)
+    };
+    // The state is let go at once: while somebody holds it, whoever applies has to copy what it changes.
+    let known = by(&app.group.stale().state);
+    match known {
+        Ok(report) => Ok(report),
+        Err(_) => by(&linearizable(app, deadline(headers)?).await?.state),
+    }
 }
 
 fn finding(finding: &krakend_gateway::Finding) -> api::Finding {

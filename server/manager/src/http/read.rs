@@ -147,6 +147,11 @@ pub async fn view(app: &App, read: &Read, topics: &[Topic]) -> Result<StateView,
 /// What remains at least for the look after a wait that changed nothing.
 const MIN_LAST_LOOK: Duration = Duration::from_secs(5);
 
+/// The state with everything that was acknowledged before.
+pub async fn linearizable(app: &App, deadline: Instant) -> Result<StateView, Failure> {
+    fresh(app, Consistency::Linearizable, deadline).await
+}
+
 async fn fresh(
     app: &App,
     consistency: Consistency,

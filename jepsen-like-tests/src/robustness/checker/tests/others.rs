@@ -17,7 +17,12 @@ fn operation(id: usize, action: Action, outcome: Outcome) -> Operation {
 }
 
 fn write(id: usize, value: u64, outcome: Outcome) -> Operation {
+    write_to(0, id, value, outcome)
+}
+
+fn write_to(key: usize, id: usize, value: u64, outcome: Outcome) -> Operation {
     let action = Action::Publish {
+        key,
         parent: None,
         value,
         keyed: false,
@@ -40,7 +45,7 @@ fn stale(id: usize, value: u64, index: u64, run: u32) -> Operation {
         index,
         run: Some(run),
     };
-    operation(id, Action::StaleRead, Outcome::Ok(seen))
+    operation(id, Action::StaleRead { key: 0 }, Outcome::Ok(seen))
 }
 
 fn link(number: u64, value: u64) -> Link {
@@ -72,6 +77,44 @@ fn a_stale_read_of_an_invented_or_refused_value_is_found() {
 }
 
 #[test]
+fn a_value_that_turns_up_under_another_key_is_found() {
+    let elsewhere = write_to(1, 0, 7, published(1, 5));
+    assert!(!stale_reads(&[elsewhere.clone(), stale(1, 7, 5, 1)]).ok);
+    let (empty, one) = (Vec::new(), vec![link(1, 7)]);
+    let operations = [elsewhere];
+    let listed = |first: &Vec<Link>, second: &Vec<Link>| {
+        chain(&[vec![first.clone(), second.clone()]], &operations).ok
+    };
+    assert!(listed(&empty, &one));
+    assert!(!listed(&one, &empty));
+    assert!(
+        !chain(&[vec![empty]], &operations).ok,
+        "its key is not listed"
+    );
+}
+
+#[test]
+fn each_key_is_a_register_of_its_own() {
+    let numbered = |key, id, value, number| write_to(key, id, value, published(number, id as u64));
+    let budget = linearizability::Budget::default();
+    // On one key the second would have needed the first as its parent.
+    assert!(linearizable(&[numbered(0, 0, 7, 1), numbered(1, 1, 8, 1)], budget).ok);
+    let one_key = [numbered(1, 0, 7, 1), numbered(1, 1, 8, 1)];
+    let finding = linearizable(&one_key, budget);
+    assert!(
+        !finding.ok && finding.detail.starts_with("key 1"),
+        "{finding:?}"
+    );
+}
+
+#[test]
+fn two_keys_may_differ_at_one_index() {
+    let mut other = stale(1, 8, 5, 1);
+    other.action = Action::StaleRead { key: 1 };
+    assert!(agreement(&[stale(0, 7, 5, 1), other]).ok);
+}
+
+#[test]
 fn an_index_that_goes_back_is_found_within_one_run_only() {
     let write = write(0, 7, published(1, 5));
     let back = |run| [write.clone(), stale(1, 7, 9, 1), stale(2, 7, 8, run)];
@@ -89,35 +132,25 @@ fn two_states_at_one_index_are_found() {
 fn a_lost_write_and_a_fork_are_found_in_the_chain() {
     let operations = [write(0, 7, published(1, 5)), write(1, 8, published(2, 6))];
     let list = vec![link(1, 7), link(2, 8)];
-    assert!(chain(&[list.clone(), list.clone()], &operations).ok);
-    assert!(!chain(&[list[..1].to_vec()], &operations).ok);
-    assert!(!chain(&[list.clone(), list[..1].to_vec()], &operations).ok);
+    let (whole, short) = (vec![list.clone()], vec![list[..1].to_vec()]);
+    assert!(chain(&[whole.clone(), whole.clone()], &operations).ok);
+    assert!(!chain(std::slice::from_ref(&short), &operations).ok);
+    assert!(!chain(&[whole, short], &operations).ok);
     let mut forked = list;
     forked[1].parent = Some("other".into());
-    assert!(!chain(&[forked], &operations).ok);
+    assert!(!chain(&[vec![forked]], &operations).ok);
 }
 
 #[test]
 fn a_refused_write_that_happened_is_found_in_the_chain() {
-    let list = vec![link(1, 7)];
-    assert!(
-        !chain(
-            std::slice::from_ref(&list),
-            &[write(0, 7, Outcome::Conflict)]
-        )
-        .ok
-    );
-    assert!(
-        !chain(
-            std::slice::from_ref(&list),
-            &[write(0, 7, Outcome::Failed("503".into()))]
-        )
-        .ok
-    );
+    let lists = [vec![vec![link(1, 7)]]];
+    let with = |outcome| chain(&lists, &[write(0, 7, outcome)]).ok;
+    assert!(!with(Outcome::Conflict));
+    assert!(!with(Outcome::Failed("503".into())));
     let open = Outcome::Indeterminate("lost".into());
-    assert!(chain(std::slice::from_ref(&list), &[write(0, 7, open.clone())]).ok);
-    assert!(chain(&[Vec::new()], &[write(0, 7, open)]).ok);
-    assert!(!chain(&[list], &[]).ok);
+    assert!(with(open.clone()));
+    assert!(chain(&[vec![Vec::new()]], &[write(0, 7, open)]).ok);
+    assert!(!chain(&lists, &[]).ok);
 }
 
 #[test]
@@ -155,6 +188,7 @@ fn event(index: u64, position: u32) -> Event {
         index,
         position,
         kind: "version_published".into(),
+        fleet: Some("default".into()),
         version: Some(index),
         message: format!("at {index}"),
     }
@@ -191,6 +225,7 @@ fn an_acknowledged_write_without_an_event_is_found() {
     let streams = [stream(0, &[event(1, 0), event(3, 0)])];
     assert!(watch(&streams, &[write(0, 7, published(3, 3))], 0, 3).ok);
     assert!(!watch(&streams, &[write(0, 7, published(2, 2))], 0, 3).ok);
+    assert!(!watch(&streams, &[write_to(1, 0, 7, published(3, 3))], 0, 3).ok);
 }
 
 #[test]
