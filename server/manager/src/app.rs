@@ -4,11 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use krakend_gossip::{Gossip, Key, KeyRing};
-use krakend_proto::join::SERVER_NAME;
-use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, OpenError, PeerTls, PeerVerify, Timers};
+use krakend_proto::tls::{Callers, LiveTls, TlsMaterial, TrustedTime};
+use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, OpenError, PeerVerify, Timers};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::{
     backups, clock, control,
@@ -209,13 +208,7 @@ async fn open_group(
     authority: &Authority,
 ) -> anyhow::Result<GroupHandle> {
     // The certificate's id only names the manager in its logs; what is checked is the role, and Raft's own handshake.
-    let leaf = authority.issue_manager(uuid::Uuid::new_v4())?;
-    let tls = PeerTls {
-        ca_pem: authority.certificate_pem(),
-        certificate_pem: leaf.chain_pem,
-        key_pem: leaf.key_pem.to_string(),
-        server_name: SERVER_NAME.into(),
-    };
+    let tls = live_tls(authority, uuid::Uuid::new_v4(), Callers::Certified)?;
     let mut config = GroupConfig::new(settings.data_dir.clone(), manager);
     config.timers = match settings.timers {
         TimersProfile::Lan => Timers::lan(),
@@ -245,11 +238,14 @@ fn check_feature_level(group: &GroupHandle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tls(authority: &Authority, id: uuid::Uuid) -> anyhow::Result<ServerTlsConfig> {
+fn live_tls(authority: &Authority, id: uuid::Uuid, callers: Callers) -> anyhow::Result<LiveTls> {
     let leaf = authority.issue_manager(id)?;
-    Ok(ServerTlsConfig::new()
-        .identity(Identity::from_pem(leaf.chain_pem, leaf.key_pem.as_bytes()))
-        .client_ca_root(Certificate::from_pem(authority.certificate_pem())))
+    let material = TlsMaterial {
+        roots_pem: authority.certificate_pem(),
+        chain_pem: leaf.chain_pem,
+        key_pem: leaf.key_pem,
+    };
+    Ok(LiveTls::new(&material, callers, TrustedTime::unknown())?)
 }
 
 /// Serves the port for the other managers until the manager stops. Only the role `manager` is let in.
@@ -270,10 +266,10 @@ async fn serve_managers(
         .context("the manager port failed")
 }
 
-/// The server of the node port. A certificate is optional here, because enrolment has none yet.
-pub fn node_server(app: &App) -> anyhow::Result<Server> {
-    let tls = tls(&app.authority, app.group.identity().manager_id)?.client_auth_optional(true);
-    Ok(Server::builder().tls_config(tls)?)
+/// TLS of the node port. A certificate is optional here, because enrolment has none yet; the service judges it.
+pub fn node_tls(app: &App) -> anyhow::Result<LiveTls> {
+    let id = app.group.identity().manager_id;
+    live_tls(&app.authority, id, Callers::Anybody)
 }
 
 async fn start_gossip(

@@ -7,8 +7,9 @@ use krakend_domain::FleetName;
 use krakend_proto::{
     join::SERVER_NAME,
     manager::{Envelope, Handshake, manager_peer_client::ManagerPeerClient},
+    tls::{Callers, LiveTls, TlsMaterial, TrustedTime},
 };
-use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, PeerTls, PeerVerify};
+use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, PeerVerify};
 use rcgen::{CertificateParams, KeyPair};
 use tokio::net::TcpListener;
 use tonic::{
@@ -38,12 +39,12 @@ async fn serve() -> Port {
     let dir = tempfile::tempdir().expect("a directory");
     let authority = authority("a");
     let leaf = authority.issue_manager(Uuid::new_v4()).expect("a leaf");
-    let tls = PeerTls {
-        ca_pem: authority.certificate_pem(),
-        certificate_pem: leaf.chain_pem,
-        key_pem: leaf.key_pem.to_string(),
-        server_name: SERVER_NAME.into(),
+    let material = TlsMaterial {
+        roots_pem: authority.certificate_pem(),
+        chain_pem: leaf.chain_pem,
+        key_pem: leaf.key_pem,
     };
+    let tls = LiveTls::new(&material, Callers::Certified, TrustedTime::unknown()).expect("usable");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let config = GroupConfig::new(dir.path().join("data"), ManagerNode::default());

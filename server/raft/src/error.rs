@@ -29,8 +29,6 @@ pub enum OpenError {
     Snapshot(#[from] SnapshotError),
     #[error("the group's timers do not fit together: {0}")]
     Timers(String),
-    #[error("the TLS material for other managers cannot be used: {0}")]
-    Tls(String),
     #[error("Raft does not start: {0}")]
     Raft(String),
     #[error("a thread for Raft cannot be started: {0}")]
@@ -160,8 +158,6 @@ pub enum ChangeError {
 /// The port for other managers cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("the TLS material cannot be used: {0}")]
-    Tls(String),
     #[error("serving other managers failed: {0}")]
     Transport(String),
 }

@@ -7,17 +7,21 @@ mod sessions;
 use std::pin::Pin;
 
 use anyhow::Context;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use krakend_domain::{FleetName, NodeId};
-use krakend_proto::node::{
-    self as wire,
-    node_service_server::{NodeService, NodeServiceServer},
+use krakend_proto::{
+    node::{
+        self as wire,
+        node_service_server::{NodeService, NodeServiceServer},
+    },
+    tls::{Judgement, LiveTls, accept},
 };
 use tokio::net::TcpListener;
-use tonic::{Request, Response, Status, Streaming};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming, transport::Server};
 
 use crate::{
-    app::{App, node_server},
+    app::{App, node_tls},
     trust::{CertifiedRole, role_of},
 };
 
@@ -29,14 +33,18 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 
 /// Serves the node port until the manager stops.
 pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
-    let mut server = node_server(&app)?;
+    let tls = node_tls(&app)?;
     let stop = app.stop.clone();
+    // Sessions end with a word, so their connections are not cut with the manager.
+    let incoming = accept(
+        listener,
+        tls.clone(),
+        "the nodes' port",
+        CancellationToken::new(),
+    );
     let service =
-        NodeServiceServer::new(Service { app }).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    // The server's own setting does not reach connections that are handed to it.
-    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener)
-        .map(|io| io.and_then(|io| io.set_nodelay(true).map(|()| io)));
-    server
+        NodeServiceServer::new(Service { app, tls }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await
@@ -45,6 +53,7 @@ pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
 
 struct Service {
     app: App,
+    tls: LiveTls,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -76,7 +85,7 @@ impl NodeService for Service {
         &self,
         request: Request<Streaming<wire::NodeMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let certified = certified_node(&request)?;
+        let certified = self.certified_node(&request)?;
         let messages = request.into_inner();
         let stream = session::run(self.app.clone(), certified, messages);
         Ok(Response::new(Box::pin(stream)))
@@ -86,7 +95,7 @@ impl NodeService for Service {
         &self,
         request: Request<wire::DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        let (node_id, _) = certified_node(&request)?;
+        let (node_id, _) = self.certified_node(&request)?;
         let digest = krakend_proto::digest_from("digest", &request.get_ref().digest)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let state = self.app.group.stale().state;
@@ -114,19 +123,26 @@ impl NodeService for Service {
     }
 }
 
-/// The node that the client's certificate names, and the fleet that it was enrolled for.
-fn certified_node<T>(request: &Request<T>) -> Result<(NodeId, FleetName), Status> {
-    let certificates = request.peer_certs().ok_or_else(|| {
-        Status::unauthenticated("no client certificate: enrol with a join token first")
-    })?;
-    let leaf = certificates
-        .first()
-        .ok_or_else(|| Status::unauthenticated("the client's certificate chain is empty"))?;
-    match role_of(leaf) {
-        Ok(CertifiedRole::Node(id, fleet)) => Ok((NodeId(id), fleet)),
-        Ok(CertifiedRole::Manager(_)) => Err(Status::permission_denied(
-            "a manager's certificate opens no node session",
-        )),
-        Err(reason) => Err(Status::unauthenticated(reason)),
+impl Service {
+    /// The node that the client's certificate names, and the fleet that it was enrolled for.
+    fn certified_node<T>(&self, request: &Request<T>) -> Result<(NodeId, FleetName), Status> {
+        let certificates = request.peer_certs().ok_or_else(|| {
+            Status::unauthenticated("no client certificate: enrol with a join token first")
+        })?;
+        if let Judgement::Unknown { reason } = self.tls.judge(&certificates) {
+            return Err(Status::unauthenticated(format!(
+                "this certificate is not one of this group ({reason}): enrol with a join token"
+            )));
+        }
+        let leaf = certificates
+            .first()
+            .ok_or_else(|| Status::unauthenticated("the client's certificate chain is empty"))?;
+        match role_of(leaf) {
+            Ok(CertifiedRole::Node(id, fleet)) => Ok((NodeId(id), fleet)),
+            Ok(CertifiedRole::Manager(_)) => Err(Status::permission_denied(
+                "a manager's certificate opens no node session",
+            )),
+            Err(reason) => Err(Status::unauthenticated(reason)),
+        }
     }
 }

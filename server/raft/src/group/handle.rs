@@ -6,7 +6,7 @@ use std::{
 };
 
 use krakend_domain::{Command, Event};
-use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
+use krakend_proto::{manager::manager_peer_server::ManagerPeerServer, tls::LiveTls};
 use krakend_storage::{Identity, SyncFigures};
 use tokio::{
     net::TcpListener,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
-    network::{MembershipChange, PeerService, PeerTls, PeerVerify},
+    network::{MembershipChange, PeerService, PeerVerify},
     offline::Frozen,
     types::{ManagerNode, MemberId},
 };
@@ -34,7 +34,7 @@ impl GroupHandle {
     /// Opens the data directory and starts Raft. `clock` gives UTC in milliseconds.
     pub async fn open(
         config: GroupConfig,
-        tls: Option<PeerTls>,
+        tls: Option<LiveTls>,
         clock: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let inner = Inner::open(config, tls, Arc::new(clock)).await?;

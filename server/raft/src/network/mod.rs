@@ -4,7 +4,6 @@ mod book;
 mod channel;
 mod client;
 mod clocks;
-mod closing;
 mod factory;
 mod freshness;
 mod local;
@@ -13,14 +12,12 @@ mod peers;
 mod release;
 mod server;
 
-pub use channel::PeerTls;
 pub use server::{PeerService, PeerVerify};
 
 pub(crate) use book::AddressBook;
 pub(crate) use channel::Dialer;
 pub(crate) use client::{PIECE_BYTES, envelope};
 pub(crate) use clocks::{Clock, Clocks};
-pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
