@@ -96,6 +96,11 @@ pub enum ProposeError {
         "feature level {level} is not supported by {who}: upgrade it, or wait until it has answered"
     )]
     NotSupported { level: u32, who: String },
+    /// Nothing was written.
+    #[error(
+        "the group secret {secret} is not held by {who}: put it into that manager's secret file as the first line, it is noticed within seconds; `krakend-cluster-manager secret status` shows who holds it"
+    )]
+    SecretNotHeld { secret: String, who: String },
 }
 
 impl ProposeError {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use krakend_domain::{Command, Event};
+use krakend_domain::{Command, Event, SecretHolder, SecretId};
 use krakend_proto::{manager::manager_peer_server::ManagerPeerServer, tls::LiveTls};
 use krakend_storage::{Identity, SyncFigures};
 use tokio::{
@@ -105,6 +105,21 @@ impl GroupHandle {
     pub fn supported_levels(&self) -> BTreeMap<Uuid, u32> {
         let supported = self.inner.local.supported();
         supported.into_iter().map(|(id, it)| (id.0, it)).collect()
+    }
+
+    /// Which group secrets this manager holds, newest first, and which it uses, by name: its answers say so.
+    pub fn set_secrets(&self, holds: &[SecretId], uses: SecretId) {
+        self.inner.set_secrets(holds, uses);
+    }
+
+    /// Which group secrets each manager holds, as far as this one knows; a leader knows all that answer.
+    pub fn secret_holders(&self) -> Vec<SecretHolder> {
+        self.inner.secret_holders()
+    }
+
+    /// Which group secret each manager uses, as far as this one knows.
+    pub fn secrets_used(&self) -> BTreeMap<Uuid, SecretId> {
+        self.inner.secrets_used()
     }
 
     pub fn status(&self) -> GroupStatus {

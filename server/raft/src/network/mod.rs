@@ -10,6 +10,7 @@ mod local;
 mod message;
 mod peers;
 mod release;
+mod secrets;
 mod server;
 
 pub use server::{PeerService, PeerVerify};
@@ -27,6 +28,7 @@ pub(crate) use message::{
     SeenMember,
 };
 pub(crate) use peers::{AskError, Peers};
+pub(crate) use secrets::Said;
 
 /// Largest command, encoded. Larger documents are proposed in pieces.
 pub const MAX_COMMAND_BYTES: usize = 3 * 1024 * 1024;
