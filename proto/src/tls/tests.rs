@@ -75,19 +75,12 @@ fn chain(material: &TlsMaterial) -> Vec<CertificateDer<'static>> {
 }
 
 #[tokio::test]
-async fn one_secret_in_common_is_enough_whichever_each_end_uses() {
+async fn one_authority_in_common_is_enough() {
     let (old, new) = (authority(), authority());
     let only_old = live(&material(&old, &[], 2120), Callers::Certified);
-    let still_old = live(&material(&old, &[&new], 2120), Callers::Certified);
-    let uses_new = live(&material(&new, &[&old], 2120), Callers::Certified);
+    let both = live(&material(&new, &[&old], 2120), Callers::Certified);
     let only_new = live(&material(&new, &[], 2120), Callers::Certified);
-    for (one, other) in [
-        (&only_old, &still_old),
-        (&only_old, &uses_new),
-        (&still_old, &uses_new),
-        (&still_old, &only_new),
-        (&uses_new, &only_new),
-    ] {
+    for (one, other) in [(&only_old, &both), (&both, &both), (&both, &only_new)] {
         assert!(trust(one, other).await && trust(other, one).await);
     }
     assert!(!trust(&only_old, &only_new).await && !trust(&only_new, &only_old).await);

@@ -18,6 +18,9 @@ use tonic::{
 };
 use uuid::Uuid;
 
+/// When the tests' certificates end: in 2100.
+const FAR_MS: u64 = 4_102_444_800_000;
+
 struct Port {
     address: String,
     authority: Authority,
@@ -38,7 +41,9 @@ async fn serve() -> Port {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = tempfile::tempdir().expect("a directory");
     let authority = authority("a");
-    let leaf = authority.issue_manager(Uuid::new_v4()).expect("a leaf");
+    let leaf = authority
+        .issue_manager(Uuid::new_v4(), &[], FAR_MS)
+        .expect("a leaf");
     let material = TlsMaterial {
         roots_pem: authority.certificate_pem(),
         chain_pem: leaf.chain_pem,
@@ -96,7 +101,9 @@ async fn probe(port: &Port, trusted: &Authority, identity: Option<Identity>) -> 
 }
 
 fn manager_of(authority: &Authority) -> Identity {
-    let leaf = authority.issue_manager(Uuid::new_v4()).expect("a leaf");
+    let leaf = authority
+        .issue_manager(Uuid::new_v4(), &[], FAR_MS)
+        .expect("a leaf");
     Identity::from_pem(leaf.chain_pem, leaf.key_pem.as_bytes())
 }
 
@@ -105,7 +112,7 @@ fn node_of(authority: &Authority) -> Identity {
     let request = CertificateParams::default().serialize_request(&key);
     let request = request.and_then(|it| it.pem()).expect("a request");
     let fleet = FleetName::default_fleet();
-    let chain = authority.issue_node(Uuid::new_v4(), &fleet, &request);
+    let chain = authority.issue_node(Uuid::new_v4(), &fleet, &request, FAR_MS);
     Identity::from_pem(chain.expect("a certificate"), key.serialize_pem())
 }
 

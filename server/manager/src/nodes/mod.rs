@@ -1,5 +1,6 @@
 //! The node service on 7000/tcp: enrolment, sessions, downloads.
 
+mod certified;
 mod enroll;
 mod session;
 mod sessions;
@@ -8,22 +9,19 @@ use std::pin::Pin;
 
 use anyhow::Context;
 use futures::Stream;
-use krakend_domain::{FleetName, NodeId};
 use krakend_proto::{
     node::{
         self as wire,
         node_service_server::{NodeService, NodeServiceServer},
     },
-    tls::{Judgement, LiveTls, accept},
+    tls::accept,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
-use crate::{
-    app::{App, node_tls},
-    trust::{CertifiedRole, role_of},
-};
+use crate::app::App;
+use certified::Unfit;
 
 pub use sessions::{SessionInfo, Sessions};
 
@@ -33,17 +31,16 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 
 /// Serves the node port until the manager stops.
 pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
-    let tls = node_tls(&app)?;
     let stop = app.stop.clone();
     // Sessions end with a word, so their connections are not cut with the manager.
     let incoming = accept(
         listener,
-        tls.clone(),
+        app.trust.nodes().clone(),
         "the nodes' port",
         CancellationToken::new(),
     );
     let service =
-        NodeServiceServer::new(Service { app, tls }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        NodeServiceServer::new(Service { app }).max_decoding_message_size(MAX_MESSAGE_BYTES);
     Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
@@ -53,7 +50,6 @@ pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
 
 struct Service {
     app: App,
-    tls: LiveTls,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -85,17 +81,34 @@ impl NodeService for Service {
         &self,
         request: Request<Streaming<wire::NodeMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let certified = self.certified_node(&request)?;
+        let certified = match certified::certified(&self.app, &request) {
+            Ok(certified) => certified,
+            Err(Unfit::Status(status)) => return Err(status),
+            Err(Unfit::Refused(refused)) => {
+                tracing::warn!(peer = ?request.remote_addr(), "refused a node: {}", refused.message);
+                let message = Some(wire::manager_message::Message::Refused(refused));
+                let last = futures::stream::iter([Ok(wire::ManagerMessage { message })]);
+                return Ok(Response::new(Box::pin(last)));
+            }
+        };
         let messages = request.into_inner();
         let stream = session::run(self.app.clone(), certified, messages);
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<wire::RenewRequest>,
+    ) -> Result<Response<wire::RenewResponse>, Status> {
+        let certified = certified::certified_once(&self.app, &request)?;
+        certified::renew(&self.app, &certified, request.get_ref()).map(Response::new)
     }
 
     async fn download(
         &self,
         request: Request<wire::DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        let (node_id, _) = self.certified_node(&request)?;
+        let node_id = certified::certified(&self.app, &request)?.node_id;
         let digest = krakend_proto::digest_from("digest", &request.get_ref().digest)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let state = self.app.group.stale().state;
@@ -120,29 +133,5 @@ impl NodeService for Service {
             })
             .collect();
         Ok(Response::new(Box::pin(futures::stream::iter(chunks))))
-    }
-}
-
-impl Service {
-    /// The node that the client's certificate names, and the fleet that it was enrolled for.
-    fn certified_node<T>(&self, request: &Request<T>) -> Result<(NodeId, FleetName), Status> {
-        let certificates = request.peer_certs().ok_or_else(|| {
-            Status::unauthenticated("no client certificate: enrol with a join token first")
-        })?;
-        if let Judgement::Unknown { reason } = self.tls.judge(&certificates) {
-            return Err(Status::unauthenticated(format!(
-                "this certificate is not one of this group ({reason}): enrol with a join token"
-            )));
-        }
-        let leaf = certificates
-            .first()
-            .ok_or_else(|| Status::unauthenticated("the client's certificate chain is empty"))?;
-        match role_of(leaf) {
-            Ok(CertifiedRole::Node(id, fleet)) => Ok((NodeId(id), fleet)),
-            Ok(CertifiedRole::Manager(_)) => Err(Status::permission_denied(
-                "a manager's certificate opens no node session",
-            )),
-            Err(reason) => Err(Status::unauthenticated(reason)),
-        }
     }
 }
