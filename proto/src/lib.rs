@@ -17,6 +17,7 @@ pub mod manager {
 mod convert;
 pub mod join;
 mod lease;
+pub mod tls;
 
 pub use convert::{FieldError, digest_from, uuid_from};
 pub use lease::{LeaseClaims, LeaseError};

@@ -33,7 +33,7 @@ pub enum ConnectError {
     #[error("the manager at {at} is not reached: {source}")]
     Tcp { at: String, source: io::Error },
     #[error(
-        "the manager at {at} does not hold this group's CA: it is another group's manager, or the join token is another group's ({reason})"
+        "the manager at {at} does not hold this group's CA: it is another group's manager, or the join token is another group's, or the group secret was rotated and the old one removed meanwhile; then a new join token is needed (`krakend-cluster-manager token create-join`) ({reason})"
     )]
     OtherGroup { at: String, reason: String },
     #[error("TLS with the manager at {at} failed: {reason}")]

@@ -32,6 +32,7 @@ pub enum EventKind {
     ClockOff,
     ClockRight,
     FeatureLevelRaised,
+    SecretRotated,
     StatisticsWindow,
     GroupRestored,
     GroupRecovered,

@@ -13,6 +13,7 @@ mod license;
 mod manager;
 mod node;
 mod problem;
+mod secret;
 mod session;
 mod statistics;
 
@@ -30,6 +31,7 @@ pub use manager::{
 };
 pub use node::{GatewayKind, JoinToken, Node, NodeList, NodeState};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
+pub use secret::{ManagerSecrets, Secret, SecretStatus};
 pub use session::{LoginRequest, Role, Session};
 pub use statistics::{
     BackendTotals, EndpointTotals, Latency, NodeTotals, Statistics, StatisticsPoint, Totals,

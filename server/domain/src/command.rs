@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use crate::{
     BackupReport, Chunk, Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord,
-    ManagerChange, ManagerId, Millis, NewEpoch, NodeId, NodeState, Sample, SampleStream, TokenId,
-    TokenRecord,
+    ManagerChange, ManagerId, Millis, NewEpoch, NodeCertificate, NodeId, NodeState, Sample,
+    SampleStream, SecretId, TokenId, TokenRecord,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
@@ -150,6 +150,16 @@ pub enum Command {
     },
     /// Changes nothing. Every manager takes the hash of its state at this entry, and the leader compares them.
     CheckState,
+    /// From now on this group secret signs, seals and certifies. Proposed only while every voter holds it.
+    UseSecret {
+        id: SecretId,
+        by: String,
+    },
+    /// What a node's certificate stands on, and when it ends.
+    RecordCertificate {
+        node_id: NodeId,
+        certificate: NodeCertificate,
+    },
 }
 
 impl Command {
@@ -157,6 +167,7 @@ impl Command {
     pub fn needs_level(&self) -> u32 {
         match self {
             Self::ConfirmClock { .. } | Self::ResetClock { .. } | Self::ReportClock { .. } => 2,
+            Self::UseSecret { .. } | Self::RecordCertificate { .. } => 3,
             Self::Idempotent { command, .. } => command.needs_level(),
             // Raising is how a group gets to where it may use what is new.
             _ => 1,

@@ -54,4 +54,5 @@ pub enum EventKind {
     ClockOff,
     ClockRight,
     FeatureLevelRaised,
+    SecretRotated,
 }

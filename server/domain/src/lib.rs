@@ -16,6 +16,7 @@ mod managers;
 mod node;
 mod outcome;
 mod record;
+mod secret;
 mod sketch;
 mod staging;
 mod state;
@@ -45,6 +46,10 @@ pub use managers::{
 pub use node::{AppliedVersion, GatewayKind, NodeRecord, NodeState, Refusal, Seat};
 pub use outcome::{Applied, Outcome, Rejected};
 pub use record::{RecordError, RecordKey};
+pub use secret::{
+    CertificateLife, Dependents, NodeCertificate, SecretHolder, SecretId, SecretRecord, SecretStep,
+    next_secret_step, voters_without,
+};
 pub use sketch::Sketch;
 pub use staging::{Chunk, StagedBody};
 pub use state::{ClusterState, Fleet, Meta};
@@ -57,7 +62,7 @@ pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
 
 /// Highest feature level that this program supports: the newest commands and formats that it can apply.
-pub const FEATURE_LEVEL: u32 = 2;
+pub const FEATURE_LEVEL: u32 = 3;
 
 /// UTC time in milliseconds since 1970.
 pub type Millis = u64;

@@ -29,6 +29,10 @@ pub enum RecordKey {
     Changes,
     StagedBody(Uuid),
     StagedChunk(Uuid, u32),
+    /// Which secret the group uses.
+    Secret,
+    /// A node's certificate.
+    Certificate(NodeId),
 }
 
 /// A persisted record that cannot be read.

@@ -3,12 +3,12 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use krakend_gossip::{Gossip, Key, KeyRing};
-use krakend_proto::join::SERVER_NAME;
-use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, OpenError, PeerTls, PeerVerify, Timers};
+use krakend_domain::CertificateLife;
+use krakend_gossip::Gossip;
+use krakend_proto::tls::LiveTls;
+use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, OpenError, PeerVerify, Timers};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::{
     backups, clock, control,
@@ -17,16 +17,15 @@ use crate::{
     license::LicenseKey,
     nodes::{self, Sessions},
     settings::{Settings, TimersProfile},
-    trust::{Authority, CertifiedRole, GroupSecret, LeaseSigner, role_of},
+    trust::{self, CertifiedRole, GroupSecret, Trust, role_of},
 };
 
 /// What every part of a manager shares.
 pub struct Context_ {
     pub settings: Settings,
-    pub secret: GroupSecret,
-    pub authority: Authority,
-    pub lease_signer: LeaseSigner,
-    pub license_key: LicenseKey,
+    pub trust: Trust,
+    /// `None`: licences are verified with what derives from the group secrets.
+    pub license_key: Option<LicenseKey>,
     pub group: GroupHandle,
     pub sessions: Sessions,
     pub newest_obeyed: NewestObeyed,
@@ -65,24 +64,22 @@ struct Listeners {
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = join::prepare(settings).await?;
-    let secret = read_secret(&settings)?;
-    let license_key = read_license_key(&settings, &secret)?;
+    let trust = open_trust(&settings)?;
+    let license_key = read_license_key(&settings)?;
     let listeners = listen(&settings).await?;
-    let authority = Authority::derive(&secret).context("deriving the group's authority")?;
     let node = manager_node(&settings);
-    let group = open_group(&settings, node, &authority).await?;
+    let group = open_group(&settings, node, trust.managers()).await?;
     check_feature_level(&group)?;
+    trust.begin(&group).map_err(WrongSettings)?;
     let stop = CancellationToken::new();
     let managers = serve_managers(group.clone(), listeners.managers, stop.clone());
-    let gossip = start_gossip(&settings, &secret, &group, listeners.gossip).await?;
+    let gossip = start_gossip(&settings, &trust, &group, listeners.gossip).await?;
     let app: App = Arc::new(Context_ {
         node_address: settings.advertised(&settings.listen_nodes),
         http_address: settings.advertised(&settings.listen_http),
         raft_address: settings.advertised(&settings.listen_managers),
-        lease_signer: LeaseSigner::derive(&secret),
         settings,
-        secret,
-        authority,
+        trust,
         license_key,
         group,
         sessions: Sessions::default(),
@@ -98,6 +95,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.spawn(control::run(app.clone()));
     tasks.spawn(control::stay_reachable(app.clone()));
     tasks.spawn(backups::run(app.clone()));
+    tasks.spawn(trust::keep(app.clone()));
     announce(&app);
     let ended = wait(&app, &mut tasks).await;
     shut_down(app, tasks).await;
@@ -121,11 +119,24 @@ fn announce(app: &App) {
     }
 }
 
-fn read_secret(settings: &Settings) -> anyhow::Result<GroupSecret> {
+fn open_trust(settings: &Settings) -> anyhow::Result<Trust> {
+    let life = CertificateLife {
+        life_ms: settings.certificate_life_ms,
+    };
     if let Ok(text) = std::env::var("KRAKEND_CM_SECRET") {
-        return GroupSecret::parse(&text, "the environment variable KRAKEND_CM_SECRET")
-            .map_err(|error| WrongSettings(error.to_string()).into());
+        let text = zeroize::Zeroizing::new(text);
+        let secrets = GroupSecret::parse_all(&text, "the environment variable KRAKEND_CM_SECRET");
+        let secrets = secrets.map_err(|error| WrongSettings(error.to_string()))?;
+        return Trust::new(secrets, None, life);
     }
+    Trust::new(
+        read_secrets(settings)?,
+        Some(settings.secret_file.clone()),
+        life,
+    )
+}
+
+fn read_secrets(settings: &Settings) -> anyhow::Result<Vec<GroupSecret>> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("making the data directory {}", settings.data_dir.display()))?;
     let path = &settings.secret_file;
@@ -139,9 +150,9 @@ fn read_secret(settings: &Settings) -> anyhow::Result<GroupSecret> {
     }
     if !path.exists() && settings.bootstrap_expect == 1 && settings.peers.is_empty() {
         tracing::info!("made a group secret in {}", path.display());
-        return Ok(GroupSecret::create(path)?);
+        return Ok(vec![GroupSecret::create(path)?]);
     }
-    GroupSecret::read(path).map_err(|error| WrongSettings(error.to_string()).into())
+    GroupSecret::read_all(path).map_err(|error| WrongSettings(error.to_string()).into())
 }
 
 fn belongs_to_group(data_dir: &std::path::Path) -> bool {
@@ -150,14 +161,14 @@ fn belongs_to_group(data_dir: &std::path::Path) -> bool {
         || krakend_storage::is_replacement_pending(data_dir)
 }
 
-fn read_license_key(settings: &Settings, secret: &GroupSecret) -> anyhow::Result<LicenseKey> {
+fn read_license_key(settings: &Settings) -> anyhow::Result<Option<LicenseKey>> {
     let Some(path) = &settings.license_key_file else {
-        return Ok(LicenseKey::of_group(secret));
+        return Ok(None);
     };
     let wrong =
         |reason: String| WrongSettings(format!("license_key_file {}: {reason}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    Ok(LicenseKey::parse(&text).map_err(wrong)?)
+    Ok(Some(LicenseKey::parse(&text).map_err(wrong)?))
 }
 
 async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
@@ -206,16 +217,8 @@ fn manager_node(settings: &Settings) -> ManagerNode {
 async fn open_group(
     settings: &Settings,
     manager: ManagerNode,
-    authority: &Authority,
+    tls: LiveTls,
 ) -> anyhow::Result<GroupHandle> {
-    // The certificate's id only names the manager in its logs; what is checked is the role, and Raft's own handshake.
-    let leaf = authority.issue_manager(uuid::Uuid::new_v4())?;
-    let tls = PeerTls {
-        ca_pem: authority.certificate_pem(),
-        certificate_pem: leaf.chain_pem,
-        key_pem: leaf.key_pem.to_string(),
-        server_name: SERVER_NAME.into(),
-    };
     let mut config = GroupConfig::new(settings.data_dir.clone(), manager);
     config.timers = match settings.timers {
         TimersProfile::Lan => Timers::lan(),
@@ -245,13 +248,6 @@ fn check_feature_level(group: &GroupHandle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tls(authority: &Authority, id: uuid::Uuid) -> anyhow::Result<ServerTlsConfig> {
-    let leaf = authority.issue_manager(id)?;
-    Ok(ServerTlsConfig::new()
-        .identity(Identity::from_pem(leaf.chain_pem, leaf.key_pem.as_bytes()))
-        .client_ca_root(Certificate::from_pem(authority.certificate_pem())))
-}
-
 /// Serves the port for the other managers until the manager stops. Only the role `manager` is let in.
 async fn serve_managers(
     group: GroupHandle,
@@ -270,15 +266,9 @@ async fn serve_managers(
         .context("the manager port failed")
 }
 
-/// The server of the node port. A certificate is optional here, because enrolment has none yet.
-pub fn node_server(app: &App) -> anyhow::Result<Server> {
-    let tls = tls(&app.authority, app.group.identity().manager_id)?.client_auth_optional(true);
-    Ok(Server::builder().tls_config(tls)?)
-}
-
 async fn start_gossip(
     settings: &Settings,
-    secret: &GroupSecret,
+    trust: &Trust,
     group: &GroupHandle,
     socket: UdpSocket,
 ) -> anyhow::Result<Gossip> {
@@ -288,7 +278,7 @@ async fn start_gossip(
         .with_context(|| format!("looking up the advertised address {advertised}"))?
         .next()
         .with_context(|| format!("{advertised} has no address"))?;
-    let keys = KeyRing::new(vec![Key::new(*secret.derive("gossip-key", b""))])?;
+    let keys = trust::gossip_keys(&trust.ring())?;
     let id = group.identity().manager_id;
     let config = krakend_gossip::Config::lan();
     let role = krakend_gossip::Role::Manager;

@@ -117,12 +117,13 @@ fn keep(
     mut answer: EnrollManagerResponse,
     peers_file: &Path,
 ) -> anyhow::Result<()> {
-    let bytes = <[u8; 32]>::try_from(std::mem::take(&mut answer.group_secret).as_ref());
-    let bytes = Zeroizing::new(bytes.map_err(|_| {
-        anyhow::anyhow!(
-            "the manager's answer has no group secret: its version does not fit this one"
-        )
-    })?);
+    let mut all = std::mem::take(&mut answer.group_secrets);
+    if all.is_empty() {
+        all.push(std::mem::take(&mut answer.group_secret));
+    }
+    let secrets: Option<Vec<_>> = all.iter().map(|it| GroupSecret::from_bytes(it)).collect();
+    let secrets = secrets
+        .context("the manager's answer has no group secret: its version does not fit this one")?;
     let write = || -> std::io::Result<()> {
         let part = peers_file.with_extension("new");
         std::fs::write(&part, answer.peers.join("\n"))?;
@@ -131,7 +132,7 @@ fn keep(
         std::fs::File::open(&settings.data_dir)?.sync_all()
     };
     write().with_context(|| format!("writing {}", peers_file.display()))?;
-    GroupSecret::keep(bytes, &settings.secret_file)?;
+    GroupSecret::keep(&secrets, &settings.secret_file)?;
     tracing::info!(
         "the group secret is in {}; joining through {}",
         settings.secret_file.display(),

@@ -59,7 +59,7 @@ pub struct Partial {
     /// Seconds of silence after which a dead manager is removed while three voters remain; 0: never [default: 86400]
     #[arg(long)]
     pub dead_manager_after_s: Option<u64>,
-    /// File with the group secret [default: DATA_DIR/group-secret]
+    /// File with the group secret, or with several on lines of their own, the newest first [default: DATA_DIR/group-secret]
     #[arg(long)]
     pub secret_file: Option<PathBuf>,
     /// File with the key that licences are verified with [default: one that derives from the group secret]
@@ -77,6 +77,9 @@ pub struct Partial {
     /// Seconds for which a lease is given [default: 604800]
     #[arg(long)]
     pub lease_s: Option<u64>,
+    /// Seconds for which certificates are given, to managers and nodes; they are renewed after two thirds [default: 2592000]
+    #[arg(long)]
+    pub certificate_life_s: Option<u64>,
     /// Directory into which the leader writes backups; it must exist [default: none are written]
     #[arg(long)]
     pub backup_dir: Option<PathBuf>,
@@ -133,6 +136,7 @@ pub struct Settings {
     pub grace_ms: u64,
     pub reap_ms: u64,
     pub lease_ms: u64,
+    pub certificate_life_ms: u64,
     pub backups: Option<BackupSettings>,
     pub max_document_bytes: usize,
     pub disk_reserve_bytes: Option<u64>,
@@ -181,6 +185,7 @@ const KEYS: &[&str] = &[
     "grace_s",
     "reap_s",
     "lease_s",
+    "certificate_life_s",
     "backup_dir",
     "backup_every",
     "backup_keep",
@@ -264,6 +269,7 @@ fn read_environment(
             | "grace_s"
             | "reap_s"
             | "lease_s"
+            | "certificate_life_s"
             | "metrics_open"
             | "backup_keep"
             | "disk_reserve_bytes"
@@ -304,6 +310,7 @@ impl Partial {
             grace_s: self.grace_s.or(other.grace_s),
             reap_s: self.reap_s.or(other.reap_s),
             lease_s: self.lease_s.or(other.lease_s),
+            certificate_life_s: self.certificate_life_s.or(other.certificate_life_s),
             backup_dir: self.backup_dir.or(other.backup_dir),
             backup_every: self.backup_every.or(other.backup_every),
             backup_keep: self.backup_keep.or(other.backup_keep),
@@ -360,6 +367,7 @@ impl Partial {
             grace_ms: self.grace_s.unwrap_or(60).saturating_mul(1000),
             reap_ms: self.reap_s.unwrap_or(259_200).saturating_mul(1000),
             lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),
+            certificate_life_ms: certificate_life(self.certificate_life_s)?,
             backups,
             max_document_bytes: self.max_document_bytes.unwrap_or(MAX_DOCUMENT_BYTES),
             disk_reserve_bytes: self.disk_reserve_bytes,
@@ -368,6 +376,19 @@ impl Partial {
             log_level: self.log_level.unwrap_or_else(|| "info".into()),
         };
         settings.check()
+    }
+}
+
+/// Shorter lives would be renewed all the time, longer ones bound nothing.
+fn certificate_life(given: Option<u64>) -> Result<u64, SettingsError> {
+    match given {
+        None => Ok(krakend_domain::CertificateLife::DEFAULT_MS),
+        Some(seconds @ 15..=31_622_400) => Ok(seconds * 1000),
+        Some(seconds) => Err(SettingsError::Value {
+            key: "certificate_life_s",
+            value: seconds.to_string(),
+            reason: "use 15 seconds to 366 days".into(),
+        }),
     }
 }
 

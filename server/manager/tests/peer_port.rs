@@ -7,8 +7,9 @@ use krakend_domain::FleetName;
 use krakend_proto::{
     join::SERVER_NAME,
     manager::{Envelope, Handshake, manager_peer_client::ManagerPeerClient},
+    tls::{Callers, LiveTls, TlsMaterial, TrustedTime},
 };
-use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, PeerTls, PeerVerify};
+use krakend_raft::{GroupConfig, GroupHandle, ManagerNode, PeerVerify};
 use rcgen::{CertificateParams, KeyPair};
 use tokio::net::TcpListener;
 use tonic::{
@@ -16,6 +17,9 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
 };
 use uuid::Uuid;
+
+/// When the tests' certificates end: in 2100.
+const FAR_MS: u64 = 4_102_444_800_000;
 
 struct Port {
     address: String,
@@ -37,13 +41,15 @@ async fn serve() -> Port {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = tempfile::tempdir().expect("a directory");
     let authority = authority("a");
-    let leaf = authority.issue_manager(Uuid::new_v4()).expect("a leaf");
-    let tls = PeerTls {
-        ca_pem: authority.certificate_pem(),
-        certificate_pem: leaf.chain_pem,
-        key_pem: leaf.key_pem.to_string(),
-        server_name: SERVER_NAME.into(),
+    let leaf = authority
+        .issue_manager(Uuid::new_v4(), &[], FAR_MS)
+        .expect("a leaf");
+    let material = TlsMaterial {
+        roots_pem: authority.certificate_pem(),
+        chain_pem: leaf.chain_pem,
+        key_pem: leaf.key_pem,
     };
+    let tls = LiveTls::new(&material, Callers::Certified, TrustedTime::unknown()).expect("usable");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let config = GroupConfig::new(dir.path().join("data"), ManagerNode::default());
@@ -105,7 +111,9 @@ fn without_connection(answer: &Result<(), Code>) -> bool {
 }
 
 fn manager_of(authority: &Authority) -> Identity {
-    let leaf = authority.issue_manager(Uuid::new_v4()).expect("a leaf");
+    let leaf = authority
+        .issue_manager(Uuid::new_v4(), &[], FAR_MS)
+        .expect("a leaf");
     Identity::from_pem(leaf.chain_pem, leaf.key_pem.as_bytes())
 }
 
@@ -114,7 +122,7 @@ fn node_of(authority: &Authority) -> Identity {
     let request = CertificateParams::default().serialize_request(&key);
     let request = request.and_then(|it| it.pem()).expect("a request");
     let fleet = FleetName::default_fleet();
-    let chain = authority.issue_node(Uuid::new_v4(), &fleet, &request);
+    let chain = authority.issue_node(Uuid::new_v4(), &fleet, &request, FAR_MS);
     Identity::from_pem(chain.expect("a certificate"), key.serialize_pem())
 }
 

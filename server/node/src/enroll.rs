@@ -35,11 +35,12 @@ pub enum EnrollError {
     Answer(&'static str),
 }
 
-/// Enrols with one manager and stores what it gives.
+/// Enrols with one manager and stores what it gives. `wanted`: an id that this node had.
 pub async fn enroll(
     store: &Store,
     token: &JoinToken,
     address: &str,
+    wanted: Option<NodeId>,
 ) -> Result<Enrolled, EnrollError> {
     let tls = enrolment_tls(token.ca_sha256)?;
     let mut connection = connect(address, tls).await?;
@@ -49,7 +50,7 @@ pub async fn enroll(
         token_id: token.id.as_bytes().to_vec().into(),
         token_secret: token.secret.to_vec().into(),
         csr_pem: request.pem()?,
-        wanted_node_id: Default::default(),
+        wanted_node_id: wanted.map_or_else(Default::default, |id| id.0.as_bytes().to_vec().into()),
     };
     let answer = tokio::time::timeout(ANSWER_WITHIN, connection.client.enroll(request))
         .await
@@ -69,15 +70,20 @@ fn keep(store: &Store, answer: &EnrollResponse, key_pem: &str) -> Result<Enrolle
     let keys = answer.gossip_keys.as_ref().and_then(GossipKeys::from_wire);
     let keys = keys.ok_or(EnrollError::Answer("gossip keys"))?;
     let lease_key = <[u8; 32]>::try_from(answer.lease_verifying_key.as_ref());
+    let others = answer.lease_verifying_keys.iter();
+    let others = others.filter_map(|key| <[u8; 32]>::try_from(key.as_ref()).ok());
+    let key_file = crate::store::first_key_file();
     let enrolled = Enrolled {
         node_id: NodeId(uuid_from("node_id", &answer.node_id)?),
         fleet: (answer.fleet.parse()).map_err(|_| EnrollError::Answer("fleet"))?,
         certificate_pem: answer.certificate_pem.clone(),
         ca_pem: answer.ca_pem.clone(),
         lease_verifying_key: lease_key.map_err(|_| EnrollError::Answer("lease key"))?,
+        lease_verifying_keys: others.collect(),
+        key_file: key_file.clone(),
         managers: answer.managers.iter().take(16).cloned().collect(),
     };
-    store.set_private_key(key_pem)?;
+    store.set_private_key(&key_file, key_pem)?;
     store.set_gossip_keys(&keys)?;
     // Last: with it the node is enrolled.
     let mut identity = store.identity()?;

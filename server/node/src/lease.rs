@@ -80,13 +80,14 @@ impl Lease {
 
 impl Stored {
     fn verify(&self, enrolled: &Enrolled) -> Result<Lease, BadLease> {
-        let key = VerifyingKey::from_bytes(&enrolled.lease_verifying_key);
-        let signature = Signature::from_slice(&self.signature);
-        let (Ok(key), Ok(signature)) = (key, signature) else {
+        let signature = Signature::from_slice(&self.signature).map_err(|_| BadLease::Signature)?;
+        let signed = enrolled.lease_keys().iter().any(|key| {
+            let key = VerifyingKey::from_bytes(key);
+            key.is_ok_and(|key| key.verify_strict(&self.claims, &signature).is_ok())
+        });
+        if !signed {
             return Err(BadLease::Signature);
-        };
-        key.verify_strict(&self.claims, &signature)
-            .map_err(|_| BadLease::Signature)?;
+        }
         Ok(Lease {
             claims: LeaseClaims::read(&self.claims, &enrolled.node_id.to_string())?,
             boot_id: self.boot_id.clone(),
@@ -142,6 +143,8 @@ mod tests {
             certificate_pem: String::new(),
             ca_pem: String::new(),
             lease_verifying_key: key.verifying_key().to_bytes(),
+            lease_verifying_keys: vec![],
+            key_file: "node.key".into(),
             managers: vec![],
         };
         let sign = |key: &SigningKey, node| {
@@ -160,5 +163,20 @@ mod tests {
         assert!(Lease::load(&store, &enrolled).is_none());
         assert!(accept(&sign(&key, node_id)));
         assert!(Lease::load(&store, &enrolled).is_some());
+        let next = SigningKey::from_bytes(&[5; 32]);
+        let keys = [&next, &key].map(|key| key.verifying_key().to_bytes());
+        let both = Enrolled {
+            lease_verifying_keys: keys.to_vec(),
+            ..enrolled.clone()
+        };
+        assert!(
+            Lease::load(&store, &both).is_some(),
+            "the old one still counts"
+        );
+        assert!(Lease::accept(&store, &both, &sign(&next, node_id)).is_ok());
+        assert!(
+            Lease::load(&store, &enrolled).is_none(),
+            "and now the new one"
+        );
     }
 }

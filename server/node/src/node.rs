@@ -59,6 +59,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         status: board,
         phase: phases,
         said: Default::default(),
+        time: Default::default(),
     };
     let joined = !settings.seeds.is_empty();
     let following = tokio::spawn(async move {

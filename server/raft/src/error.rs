@@ -29,8 +29,6 @@ pub enum OpenError {
     Snapshot(#[from] SnapshotError),
     #[error("the group's timers do not fit together: {0}")]
     Timers(String),
-    #[error("the TLS material for other managers cannot be used: {0}")]
-    Tls(String),
     #[error("Raft does not start: {0}")]
     Raft(String),
     #[error("a thread for Raft cannot be started: {0}")]
@@ -98,6 +96,11 @@ pub enum ProposeError {
         "feature level {level} is not supported by {who}: upgrade it, or wait until it has answered"
     )]
     NotSupported { level: u32, who: String },
+    /// Nothing was written.
+    #[error(
+        "the group secret {secret} is not held by {who}: put it into that manager's secret file as the first line, it is noticed within seconds; `krakend-cluster-manager secret status` shows who holds it"
+    )]
+    SecretNotHeld { secret: String, who: String },
 }
 
 impl ProposeError {
@@ -160,8 +163,6 @@ pub enum ChangeError {
 /// The port for other managers cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("the TLS material cannot be used: {0}")]
-    Tls(String),
     #[error("serving other managers failed: {0}")]
     Transport(String),
 }

@@ -25,7 +25,7 @@ pub use group::{
 #[doc(hidden)]
 pub use krakend_storage::failpoint;
 pub use krakend_storage::{DiskSpace, Identity, SyncFault, SyncFigures, WrittenBackup};
-pub use network::{MAX_COMMAND_BYTES, PeerService, PeerTls, PeerVerify};
+pub use network::{MAX_COMMAND_BYTES, PeerService, PeerVerify};
 pub use offline::{
     BackupContents, BackupMeta, Founded, Frozen, KindSize, OfflineError, RestoreOrder, Survey,
     SurveyedMember, read_backup, recover, restore, survey, verify_backup,

@@ -97,6 +97,7 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::ClockOff
         | EventKind::ClockRight
         | EventKind::FeatureLevelRaised
+        | EventKind::SecretRotated
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

@@ -3,6 +3,7 @@
 use super::Transaction;
 use crate::{
     Applied, EpochCause, EventKind, FormerGroup, ManagerId, NewEpoch, RecordKey, Rejected,
+    SecretRecord,
 };
 
 impl Transaction<'_> {
@@ -42,6 +43,11 @@ impl Transaction<'_> {
         self.state.meta.group_id = Some(new.group_id);
         self.state.meta.epoch = new.epoch;
         self.state.meta.leader = None;
+        // The state may be older than the last rotation, and the secret that it names may be gone for good.
+        if self.state.secret != SecretRecord::default() {
+            self.state.secret = SecretRecord::default();
+            self.changed(RecordKey::Secret);
+        }
         self.forget_managers_but(new.manager_id);
         let kind = match new.cause {
             EpochCause::Restored => EventKind::GroupRestored,

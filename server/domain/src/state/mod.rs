@@ -11,6 +11,7 @@ mod nodes;
 mod persist;
 mod read;
 mod recording;
+mod secret;
 mod staging;
 mod tokens;
 mod transaction;
@@ -28,8 +29,8 @@ use uuid::Uuid;
 use crate::{
     Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
     IdempotencyRecord, JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId,
-    ManagerRecord, Millis, NodeId, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected,
-    StagedBody, TokenId, TokenRecord, VersionRecord, WindowKey,
+    ManagerRecord, Millis, NodeCertificate, NodeId, NodeRecord, NodeWindow, Outcome, RecentSample,
+    Rejected, SecretRecord, StagedBody, TokenId, TokenRecord, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -56,6 +57,8 @@ pub struct ClusterState {
     pub(crate) changes: Changes,
     pub(crate) staged: OrdMap<Uuid, StagedBody>,
     pub(crate) staged_chunks: OrdMap<(Uuid, u32), Bytes>,
+    pub(crate) secret: SecretRecord,
+    pub(crate) certificates: OrdMap<NodeId, NodeCertificate>,
 }
 
 /// Facts about the state as a whole.
@@ -179,6 +182,11 @@ impl Transaction<'_> {
                 publication,
             } => self.apply_publish_staged(*upload, publication),
             Command::DropStaged { upload } => self.apply_drop_staged(*upload),
+            Command::UseSecret { id, by } => self.apply_use_secret(*id, by),
+            Command::RecordCertificate {
+                node_id,
+                certificate,
+            } => self.apply_record_certificate(*node_id, *certificate),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ClusterState;
 use crate::record::{decode, encode};
-use crate::{BackupStatus, RecordError, RecordKey, WindowKey};
+use crate::{BackupStatus, RecordError, RecordKey, SecretRecord, WindowKey};
 
 impl ClusterState {
     /// The record's bytes, or `None` when it is gone.
@@ -44,6 +44,11 @@ impl ClusterState {
             RecordKey::StagedChunk(upload, part) => {
                 self.staged_chunks.get(&(*upload, *part)).map(encode)
             }
+            // None before the first word: an older version would not know the record.
+            RecordKey::Secret => {
+                (self.secret != SecretRecord::default()).then(|| encode(&self.secret))
+            }
+            RecordKey::Certificate(id) => self.certificates.get(id).map(encode),
         }
     }
 
@@ -85,6 +90,13 @@ impl ClusterState {
                 self.staged_chunks
                     .keys()
                     .map(|(upload, part)| RecordKey::StagedChunk(*upload, *part)),
+            )
+            .chain([RecordKey::Secret])
+            .chain(
+                self.certificates
+                    .keys()
+                    .copied()
+                    .map(RecordKey::Certificate),
             )
     }
 
@@ -159,6 +171,10 @@ impl ClusterState {
             RecordKey::StagedChunk(upload, part) => {
                 self.staged_chunks
                     .insert((*upload, *part), decode(&key, value)?);
+            }
+            RecordKey::Secret => self.secret = decode(&key, value)?,
+            RecordKey::Certificate(id) => {
+                self.certificates.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::{ClusterState, Fleet, Meta};
 use crate::{
     BackupStatus, ClockHold, Digest, Event, FleetName, FormerGroup, IdempotencyRecord,
-    JoinTokenRecord, LicenseRecord, LicenseStatus, ManagerId, ManagerRecord, Millis, NodeId,
-    NodeRecord, NodeWindow, RecentSample, Role, TokenId, TokenRecord, Topic, VersionRecord,
-    WindowKey, advance,
+    JoinTokenRecord, LicenseRecord, LicenseStatus, ManagerId, ManagerRecord, Millis,
+    NodeCertificate, NodeId, NodeRecord, NodeWindow, RecentSample, Role, SecretRecord, TokenId,
+    TokenRecord, Topic, VersionRecord, WindowKey, advance,
 };
 
 impl ClusterState {
@@ -160,6 +160,16 @@ impl ClusterState {
     /// Log index of the last change of a topic; 0 before the first.
     pub fn modified(&self, topic: Topic) -> u64 {
         self.changes.modified.get(&topic).copied().unwrap_or(0)
+    }
+
+    /// Which secret the group uses.
+    pub fn secret(&self) -> &SecretRecord {
+        &self.secret
+    }
+
+    /// The certificate that a node is known to have.
+    pub fn certificate(&self, node_id: NodeId) -> Option<&NodeCertificate> {
+        self.certificates.get(&node_id)
     }
 
     /// A jump of the clock that waits for an operator.

@@ -7,6 +7,7 @@ mod feature_level;
 mod issue;
 mod members;
 mod offline;
+mod secret;
 mod snapshot;
 mod tables;
 
@@ -99,6 +100,9 @@ pub enum Command {
     /// Which commands and formats the group may use
     #[command(subcommand)]
     FeatureLevel(feature_level::FeatureLevel),
+    /// The group's secrets: who holds and uses which, and the change to a new one
+    #[command(subcommand)]
+    Secret(secret::Secret),
     /// What happened, newest last
     Events {
         #[arg(long, default_value_t = 20)]

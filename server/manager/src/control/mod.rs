@@ -12,7 +12,7 @@ use krakend_gossip::{Hint, LeaderHint};
 use krakend_raft::{ProposeError, Proposed};
 use sha2::Digest as _;
 
-use crate::{app::App, clock};
+use crate::{app::App, clock, trust::Held};
 use members::Keeper;
 use observe::Observer;
 
@@ -82,6 +82,7 @@ async fn lead(app: &App, term: u64) {
         let now_ms = clock::decide_ms(&view.state);
         let mut steps = plan_life_cycle(&view.state, &observed, now_ms, &settings);
         steps.extend(clocks::reports(app, &view.state));
+        steps.extend(first_word(app, &view.state));
         for command in steps {
             if let Err(error) = propose(app, command).await {
                 tracing::debug!("a step was not taken: {error}");
@@ -109,7 +110,7 @@ async fn begin_term(app: &App, term: u64) -> bool {
     let mut founded = false;
     if app.group.stale().state.meta().group_id.is_none() {
         let group_id = app.group.group_id().unwrap_or_default();
-        let token = first_token(app, group_id);
+        let token = first_token(app.trust.ring().in_use(), group_id);
         let first = Command::Bootstrap {
             group_id,
             first_token: token,
@@ -147,15 +148,8 @@ async fn raise_feature_level(app: &App) -> bool {
     !matches!(raised, Err(ProposeError::NotSupported { .. }))
 }
 
-/// The text of the first admin token. It derives from secret and group, so that every manager of the group can
-/// write it into its data directory without sending it anywhere.
-pub fn first_token_text(app: &App, group_id: uuid::Uuid) -> String {
-    let bytes = app.secret.derive("admin-token", group_id.as_bytes());
-    format!("kcm_{}", krakend_domain::Digest(*bytes))
-}
-
-fn first_token(app: &App, group_id: uuid::Uuid) -> TokenRecord {
-    let text = first_token_text(app, group_id);
+fn first_token(held: &Held, group_id: uuid::Uuid) -> TokenRecord {
+    let text = held.first_token_text(group_id);
     TokenRecord {
         id: group_id,
         name: "admin".into(),
@@ -164,6 +158,16 @@ fn first_token(app: &App, group_id: uuid::Uuid) -> TokenRecord {
         created_by: "bootstrap".into(),
         expires_ms: None,
     }
+}
+
+/// A group that may say so says which secret it uses, so that one that is added is not taken for it.
+fn first_word(app: &App, state: &krakend_domain::ClusterState) -> Option<Command> {
+    let command = Command::UseSecret {
+        id: app.trust.ring().in_use().id,
+        by: app.settings.name.clone(),
+    };
+    let unsaid = state.secret().in_use.is_none() && state.meta().group_id.is_some();
+    (unsaid && state.meta().feature_level >= command.needs_level()).then_some(command)
 }
 
 fn register(app: &App) -> Command {
@@ -198,10 +202,14 @@ fn write_admin_token(app: &App, state: &krakend_domain::ClusterState) {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let path = app.settings.data_dir.join("admin-token");
     // Its id is that of the first group: after a restore or a recovery the group has another.
-    let first = state
-        .tokens()
-        .find(|token| **token == first_token(app, token.id));
-    let Some(first) = first.map(|token| token.id) else {
+    let ring = app.trust.ring();
+    let first = state.tokens().find_map(|token| {
+        let held = ring
+            .all()
+            .find(|held| *token == first_token(held, token.id));
+        held.map(|held| held.first_token_text(token.id))
+    });
+    let Some(first) = first else {
         return;
     };
     if path.exists() {
@@ -215,7 +223,7 @@ fn write_admin_token(app: &App, state: &krakend_domain::ClusterState) {
             .truncate(true)
             .mode(0o600)
             .open(&part)?;
-        writeln!(file, "{}", first_token_text(app, first))?;
+        writeln!(file, "{first}")?;
         file.sync_all()?;
         std::fs::rename(&part, &path)
     };

@@ -133,6 +133,7 @@ pub fn all_alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
     let found = [backups::alarm(app, state), epoch::alarm(app, state)];
     let mut found: Vec<_> = found.into_iter().flatten().collect();
     found.extend(super::clock::alarms(app, view));
+    found.extend(super::secret::alarms(app, view));
     found.extend(alarms::of_manager(app));
     found
 }

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use krakend_domain::{Applied, Command, LicenseRecord, Topic};
+use krakend_domain::{Applied, Claims, Command, LicenseRecord, Topic};
 use serde::Deserialize;
 
 use super::{
@@ -15,7 +15,12 @@ use super::{
     read::{Read, answer, view},
     write,
 };
-use crate::{app::App, clock};
+use crate::{
+    app::App,
+    clock,
+    license::{LicenseError, LicenseKey},
+    trust::Held,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +53,7 @@ pub async fn install(
     })?;
     let request: [&[u8]; 2] = [b"PUT license", &body];
     let now_ms = clock::decide_ms(&app.group.stale().state);
-    let claims = match app.license_key.verify(&install.token, now_ms) {
+    let claims = match verify(&app, &install.token, now_ms) {
         Ok(claims) => claims,
         Err(error) => {
             // A retry of what was installed is answered even when the licence has run out meanwhile.
@@ -100,4 +105,22 @@ pub async fn remove(
     };
     let written = write::propose(&app, &caller, &headers, &[b"DELETE license"], command).await?;
     Ok(written.no_content())
+}
+
+/// With the configured key; without one with what derives from any secret that is held, so that a licence that was
+/// issued before a rotation can be installed after it.
+fn verify(app: &App, token: &str, now_ms: u64) -> Result<Claims, LicenseError> {
+    if let Some(key) = &app.license_key {
+        return key.verify(token, now_ms);
+    }
+    let ring = app.trust.ring();
+    let verify = |held: &Held| LicenseKey::of_group(&held.secret).verify(token, now_ms);
+    let in_use = verify(ring.in_use());
+    match in_use {
+        Err(LicenseError::Signature) => ring
+            .all()
+            .find_map(|held| verify(held).ok())
+            .ok_or(LicenseError::Signature),
+        in_use => in_use,
+    }
 }

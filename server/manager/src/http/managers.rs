@@ -16,10 +16,10 @@ use uuid::Uuid;
 use super::{
     access::Admin,
     problem::Failure,
-    tokens::{created, expiry, parse},
+    tokens::{created, expiry, join_token, parse},
     write,
 };
-use crate::{app::App, clock::rfc3339, control::tell, trust::JoinToken};
+use crate::{app::App, clock::rfc3339, control::tell};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +47,7 @@ pub async fn add(
 ) -> Result<Response, Failure> {
     let body = if body.is_empty() { "{}".into() } else { body };
     let asked: Add = parse(&body, "{\"ttl_s\"?}")?;
-    let token = JoinToken::of(&app.secret, Uuid::new_v4());
+    let token = app.trust.ring().in_use().join_token(Uuid::new_v4());
     let expires_ms = expiry(&app, asked.ttl_s)?;
     let fleet = FleetName::default_fleet();
     let command = Command::CreateJoinToken(JoinTokenRecord {
@@ -63,7 +63,7 @@ pub async fn add(
     let request: [&[u8]; 2] = [b"POST manager", &body];
     let written = write::propose(&app, &caller, &headers, &request, command).await?;
     let (id, expires_ms) = created(&written)?;
-    let token = JoinToken::of(&app.secret, id);
+    let token = join_token(&app, &headers, token, id).await?;
     let managers: Vec<String> = app
         .group
         .status()
@@ -73,12 +73,7 @@ pub async fn add(
         .collect();
     let answer = api::ManagerInvitation {
         id: token.id.to_string(),
-        token: token.text(
-            JoinRole::Manager,
-            &fleet,
-            app.authority.fingerprint(),
-            managers.clone(),
-        ),
+        token: token.text(JoinRole::Manager, &fleet, managers.clone()),
         join: managers,
         expires_at: rfc3339(expires_ms.unwrap_or(u64::MAX)),
     };

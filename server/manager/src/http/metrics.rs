@@ -108,6 +108,24 @@ fn requests(app: &App, view: &StateView, gauge: &mut impl FnMut(&str, &str, u64)
         "Age of the state that this manager would answer from",
         view.staleness_ms,
     );
+    let (own_s, first_node_s, secrets) = super::secret::figures(app, &view.state);
+    gauge(
+        "certificate_left_s",
+        "Seconds until this manager's certificate ends",
+        own_s,
+    );
+    if let Some(left_s) = first_node_s {
+        gauge(
+            "node_certificate_left_s",
+            "Seconds until the first certificate of a running node ends; 0: it has ended",
+            left_s,
+        );
+    }
+    gauge(
+        "group_secrets",
+        "Group secrets that this manager holds",
+        secrets,
+    );
     let held = view.state.clock_hold().is_some();
     gauge(
         "clock_held",

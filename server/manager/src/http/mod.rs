@@ -21,6 +21,7 @@ mod present;
 mod problem;
 mod raft_metrics;
 mod read;
+mod secret;
 mod shared;
 mod snapshot;
 mod stall;
@@ -107,6 +108,8 @@ fn router(app: App) -> Router {
             "/v1/feature-level",
             get(feature_level::show).post(feature_level::raise),
         )
+        .route("/v1/secret", get(secret::show))
+        .route("/v1/secret/rotate", post(secret::rotate))
         .route("/v1/statistics", get(statistics::query))
         .route("/v1/events", get(events::events))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))

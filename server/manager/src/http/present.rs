@@ -235,5 +235,6 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::ClockOff => api::EventKind::ClockOff,
         EventKind::ClockRight => api::EventKind::ClockRight,
         EventKind::FeatureLevelRaised => api::EventKind::FeatureLevelRaised,
+        EventKind::SecretRotated => api::EventKind::SecretRotated,
     }
 }

@@ -110,6 +110,9 @@ impl From<ProposeError> for Failure {
             ProposeError::NotSupported { .. } => {
                 Self::new(StatusCode::CONFLICT, "not-supported", error.to_string())
             }
+            ProposeError::SecretNotHeld { .. } => {
+                Self::new(StatusCode::CONFLICT, "secret-not-held", error.to_string())
+            }
             ProposeError::Stopped => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     access::Admin,
+    deadline::deadline,
     present,
     problem::Failure,
     read::{Read, answer, view},
@@ -111,7 +112,8 @@ pub async fn create(
         ));
     }
     let id = Uuid::new_v4();
-    let text = text(&app, id);
+    let ring = app.trust.ring();
+    let text = ring.in_use().token_text(id);
     let mut record = TokenRecord {
         id,
         name: asked.name,
@@ -127,18 +129,56 @@ pub async fn create(
     let command = Command::CreateToken(record.clone());
     let request: [&[u8]; 2] = [b"POST token", &body];
     let written = write::propose(&app, &caller, &headers, &request, command).await?;
-    let (id, expires_ms) = created(&written)?;
-    (record.id, record.expires_ms) = (id, expires_ms);
-    let answer = shown(&record, Some(self::text(&app, id)));
+    let (made, expires_ms) = created(&written)?;
+    let text = match made == id {
+        true => text,
+        false => text_again(&app, &headers, made).await?,
+    };
+    (record.id, record.expires_ms) = (made, expires_ms);
+    let answer = shown(&record, Some(text));
     Ok(written.label((StatusCode::CREATED, Json(answer)).into_response()))
 }
 
-/// A token's text derives from group secret and id: whoever repeats the request that made it gets it again, from any
-/// manager, and it lies nowhere. Whoever has the secret owns the group anyway.
-fn text(app: &App, id: Uuid) -> String {
-    format!(
-        "kcm_{}",
-        Digest(*app.secret.derive("api-token", id.as_bytes()))
+/// The text of a token that an earlier request made: whichever secret it derives from, that one is still held or not.
+async fn text_again(app: &App, headers: &HeaderMap, id: Uuid) -> Result<String, Failure> {
+    let view = app.group.linearizable(deadline(headers)?).await?;
+    let kept = view.state.token(id).map(|token| token.sha256);
+    let ring = app.trust.ring();
+    let texts = ring.all().map(|held| held.token_text(id));
+    let sha256 = |text: &String| Digest(sha2::Sha256::digest(text.as_bytes()).into());
+    texts
+        .into_iter()
+        .find(|text| Some(sha256(text)) == kept)
+        .ok_or_else(|| text_gone(id))
+}
+
+/// The join token that a request made: `asked`, or the one of an earlier request under the same key.
+pub async fn join_token(
+    app: &App,
+    headers: &HeaderMap,
+    asked: JoinToken,
+    made: Uuid,
+) -> Result<JoinToken, Failure> {
+    if asked.id == made {
+        return Ok(asked);
+    }
+    let view = app.group.linearizable(deadline(headers)?).await?;
+    let kept = view.state.join_token(made).map(|token| token.secret_sha256);
+    let ring = app.trust.ring();
+    let tokens = ring.all().map(|held| held.join_token(made));
+    tokens
+        .into_iter()
+        .find(|token| Some(token.secret_sha256()) == kept)
+        .ok_or_else(|| text_gone(made))
+}
+
+fn text_gone(id: Uuid) -> Failure {
+    Failure::new(
+        StatusCode::CONFLICT,
+        "token-text-gone",
+        format!(
+            "this request has made token {id} before, but its text cannot be given again: the token was revoked, or the group secret that the text derives from was removed; revoke the token and ask with another Idempotency-Key"
+        ),
     )
 }
 
@@ -189,7 +229,7 @@ pub async fn create_join(
             "max_uses is 1 to 100000",
         ));
     }
-    let token = JoinToken::of(&app.secret, Uuid::new_v4());
+    let token = app.trust.ring().in_use().join_token(Uuid::new_v4());
     let expires_ms = expiry(&app, asked.ttl_s)?;
     let command = Command::CreateJoinToken(JoinTokenRecord {
         id: token.id,
@@ -204,15 +244,10 @@ pub async fn create_join(
     let request: [&[u8]; 2] = [b"POST join token", &body];
     let written = write::propose(&app, &caller, &headers, &request, command).await?;
     let (id, expires_ms) = created(&written)?;
-    let token = JoinToken::of(&app.secret, id);
+    let token = join_token(&app, &headers, token, id).await?;
     let answer = api::JoinToken {
         id: token.id.to_string(),
-        token: token.text(
-            JoinRole::Node,
-            &fleet,
-            app.authority.fingerprint(),
-            Vec::new(),
-        ),
+        token: token.text(JoinRole::Node, &fleet, Vec::new()),
         fleet: fleet.to_string(),
         expires_at: rfc3339(expires_ms.unwrap_or(u64::MAX)),
         max_uses: asked.max_uses,

@@ -5,6 +5,7 @@ use sha2::Digest as _;
 use tonic::Status;
 use uuid::Uuid;
 
+use super::certified::{issue, lease_keys};
 use crate::{app::App, control::propose, trust::Authority};
 
 /// Exchanges a join token for an identity. The use of the token is committed before anything is signed.
@@ -19,7 +20,7 @@ pub async fn enroll(
             "the enrolment's fields are longer than any join token or request is",
         ));
     }
-    let node_id = choose_id(app, &request.wanted_node_id);
+    let node_id = choose_id(app, &request.wanted_node_id)?;
     let secret_sha256 = Digest(sha2::Sha256::digest(&request.token_secret).into());
     let bad_request =
         |error: rcgen::Error| Status::invalid_argument(format!("the certificate request: {error}"));
@@ -40,18 +41,16 @@ pub async fn enroll(
         }
         Err(error) => return Err(Status::unavailable(error.to_string())),
     };
-    let certificate_pem = app
-        .authority
-        .issue_node(node_id.0, &fleet, &request.csr_pem)
-        .map_err(bad_request)?;
+    let certificate_pem = issue(app, node_id, &fleet, &request.csr_pem)?;
     tracing::info!("certified {} for fleet {fleet}", node_id.krakend());
     Ok(wire::EnrollResponse {
         node_id: node_id.0.as_bytes().to_vec().into(),
         certificate_pem,
-        ca_pem: app.authority.certificate_pem(),
+        ca_pem: app.trust.ring().roots_pem(),
         fleet: fleet.to_string(),
         gossip_keys: Some(gossip_keys(app)),
-        lease_verifying_key: app.lease_signer.verifying_key().to_vec().into(),
+        lease_verifying_key: lease_keys(app).swap_remove(0),
+        lease_verifying_keys: lease_keys(app),
         managers: managers(app),
     })
 }
@@ -81,8 +80,14 @@ pub async fn enroll_manager(
     }
     tracing::info!("gave the group secret to a new manager, by join token {token_id}");
     let members = app.group.status().members;
+    let ring = app.trust.ring();
     Ok(wire::EnrollManagerResponse {
-        group_secret: app.secret.reveal().to_vec().into(),
+        group_secret: ring.in_use().secret.reveal().to_vec().into(),
+        group_secrets: ring
+            .secrets()
+            .iter()
+            .map(|it| it.reveal().to_vec().into())
+            .collect(),
         peers: members
             .into_iter()
             .map(|member| member.node.raft_address)
@@ -91,22 +96,30 @@ pub async fn enroll_manager(
 }
 
 /// An id that the node had before is given back only while nobody runs under it.
-fn choose_id(app: &App, wanted: &[u8]) -> NodeId {
-    let wanted = Uuid::from_slice(wanted).ok().map(NodeId);
-    let state = app.group.stale().state;
-    let free = |id: &NodeId| {
-        state
-            .node(*id)
-            .is_some_and(|node| matches!(node.state, NodeState::Down | NodeState::Removed))
+fn choose_id(app: &App, wanted: &[u8]) -> Result<NodeId, Status> {
+    let Some(wanted) = Uuid::from_slice(wanted).ok().map(NodeId) else {
+        return Ok(NodeId(Uuid::new_v4()));
     };
-    wanted
-        .filter(free)
-        .unwrap_or_else(|| NodeId(Uuid::new_v4()))
+    let state = app.group.stale().state;
+    match state.node(wanted).map(|node| node.state) {
+        Some(NodeState::Down | NodeState::Removed) => Ok(wanted),
+        // A new id would take a second seat.
+        Some(_) => Err(Status::unavailable(format!(
+            "{} counts as running until its grace period is over: try again then",
+            wanted.krakend()
+        ))),
+        None => Ok(NodeId(Uuid::new_v4())),
+    }
 }
 
+/// The gossip keys, the one in use first.
 pub fn gossip_keys(app: &App) -> wire::KeyRing {
+    let ring = app.trust.ring();
     wire::KeyRing {
-        keys: vec![app.secret.derive("gossip-key", b"").to_vec().into()],
+        keys: ring
+            .all()
+            .map(|it| it.gossip_key().to_vec().into())
+            .collect(),
     }
 }
 

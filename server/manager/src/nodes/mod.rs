@@ -1,5 +1,6 @@
 //! The node service on 7000/tcp: enrolment, sessions, downloads.
 
+mod certified;
 mod enroll;
 mod session;
 mod sessions;
@@ -7,19 +8,20 @@ mod sessions;
 use std::pin::Pin;
 
 use anyhow::Context;
-use futures::{Stream, StreamExt};
-use krakend_domain::{FleetName, NodeId};
-use krakend_proto::node::{
-    self as wire,
-    node_service_server::{NodeService, NodeServiceServer},
+use futures::Stream;
+use krakend_proto::{
+    node::{
+        self as wire,
+        node_service_server::{NodeService, NodeServiceServer},
+    },
+    tls::accept,
 };
 use tokio::net::TcpListener;
-use tonic::{Request, Response, Status, Streaming};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming, transport::Server};
 
-use crate::{
-    app::{App, node_server},
-    trust::{CertifiedRole, role_of},
-};
+use crate::app::App;
+use certified::Unfit;
 
 pub use sessions::{SessionInfo, Sessions};
 
@@ -29,14 +31,17 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 
 /// Serves the node port until the manager stops.
 pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
-    let mut server = node_server(&app)?;
     let stop = app.stop.clone();
+    // Sessions end with a word, so their connections are not cut with the manager.
+    let incoming = accept(
+        listener,
+        app.trust.nodes().clone(),
+        "the nodes' port",
+        CancellationToken::new(),
+    );
     let service =
         NodeServiceServer::new(Service { app }).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    // The server's own setting does not reach connections that are handed to it.
-    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener)
-        .map(|io| io.and_then(|io| io.set_nodelay(true).map(|()| io)));
-    server
+    Server::builder()
         .add_service(service)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await
@@ -76,17 +81,34 @@ impl NodeService for Service {
         &self,
         request: Request<Streaming<wire::NodeMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let certified = certified_node(&request)?;
+        let certified = match certified::certified(&self.app, &request) {
+            Ok(certified) => certified,
+            Err(Unfit::Status(status)) => return Err(status),
+            Err(Unfit::Refused(refused)) => {
+                tracing::warn!(peer = ?request.remote_addr(), "refused a node: {}", refused.message);
+                let message = Some(wire::manager_message::Message::Refused(refused));
+                let last = futures::stream::iter([Ok(wire::ManagerMessage { message })]);
+                return Ok(Response::new(Box::pin(last)));
+            }
+        };
         let messages = request.into_inner();
         let stream = session::run(self.app.clone(), certified, messages);
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<wire::RenewRequest>,
+    ) -> Result<Response<wire::RenewResponse>, Status> {
+        let certified = certified::certified_once(&self.app, &request)?;
+        certified::renew(&self.app, &certified, request.get_ref()).map(Response::new)
     }
 
     async fn download(
         &self,
         request: Request<wire::DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        let (node_id, _) = certified_node(&request)?;
+        let node_id = certified::certified(&self.app, &request)?.node_id;
         let digest = krakend_proto::digest_from("digest", &request.get_ref().digest)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let state = self.app.group.stale().state;
@@ -111,22 +133,5 @@ impl NodeService for Service {
             })
             .collect();
         Ok(Response::new(Box::pin(futures::stream::iter(chunks))))
-    }
-}
-
-/// The node that the client's certificate names, and the fleet that it was enrolled for.
-fn certified_node<T>(request: &Request<T>) -> Result<(NodeId, FleetName), Status> {
-    let certificates = request.peer_certs().ok_or_else(|| {
-        Status::unauthenticated("no client certificate: enrol with a join token first")
-    })?;
-    let leaf = certificates
-        .first()
-        .ok_or_else(|| Status::unauthenticated("the client's certificate chain is empty"))?;
-    match role_of(leaf) {
-        Ok(CertifiedRole::Node(id, fleet)) => Ok((NodeId(id), fleet)),
-        Ok(CertifiedRole::Manager(_)) => Err(Status::permission_denied(
-            "a manager's certificate opens no node session",
-        )),
-        Err(reason) => Err(Status::unauthenticated(reason)),
     }
 }

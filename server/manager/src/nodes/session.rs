@@ -1,11 +1,11 @@
 //! One node's life with the leader.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use krakend_domain::{
-    Applied, Command, Digest, FleetName, GatewayKind, NodeId, NodeRegistration, Rejected,
-    SampleStream,
+    Applied, Command, Digest, FleetName, GatewayKind, NodeCertificate, NodeId, NodeRegistration,
+    Rejected, SampleStream,
 };
 use krakend_proto::{
     LeaseClaims, decode_sample, digest_from,
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{
+    certified::{Certified, is_due, record as record_certificate, trust},
     enroll::{gossip_keys, managers},
     sessions::SessionGuard,
 };
@@ -44,12 +45,12 @@ type Outgoing = mpsc::Sender<Result<wire::ManagerMessage, Status>>;
 /// The manager's side of a session, as the stream of what it says. It ends when the node hangs up.
 pub fn run(
     app: App,
-    certified: (NodeId, FleetName),
+    certified: Certified,
     messages: Streaming<wire::NodeMessage>,
 ) -> impl Stream<Item = Result<wire::ManagerMessage, Status>> {
     let (out, answers) = mpsc::channel(OUTGOING);
     tokio::spawn(async move {
-        let node_id = certified.0;
+        let node_id = certified.node_id;
         if let Err(status) = drive(&app, certified, messages, &out).await {
             tracing::debug!("the session of {} ended: {status}", node_id.krakend());
             let _ = out.send(Err(status)).await;
@@ -66,7 +67,7 @@ async fn say(out: &Outgoing, text: Out) -> Result<(), Status> {
 
 async fn drive(
     app: &App,
-    (node_id, fleet): (NodeId, FleetName),
+    certified: Certified,
     mut messages: Streaming<wire::NodeMessage>,
     out: &Outgoing,
 ) -> Result<(), Status> {
@@ -74,6 +75,7 @@ async fn drive(
     if !leadership.is_me {
         return say(out, redirect(app)).await;
     }
+    let (node_id, fleet) = (certified.node_id, certified.fleet);
     let hello = first_message(&mut messages).await?;
     let epoch = match register(app, node_id, fleet, &hello).await? {
         Registration::Admitted { epoch } => epoch,
@@ -89,12 +91,11 @@ async fn drive(
         managers: managers(app),
     };
     say(out, Out::Welcome(welcome)).await?;
-    say(out, Out::GossipKeys(gossip_keys(app))).await?;
-    say(out, Out::Lease(lease(app, node_id))).await?;
+    record_certificate(app, node_id, certified.certificate).await?;
     if let Some(applied) = hello.applied {
         acknowledge(app, node_id, applied).await?;
     }
-    let talk = talk(app, node_id, messages, out, &guard);
+    let talk = talk(app, (node_id, certified.certificate), messages, out, &guard);
     tokio::select! {
         over = talk => over,
         () = cancel.cancelled() => Err(Status::aborted("the node opened a newer session")),
@@ -105,7 +106,7 @@ async fn drive(
 /// Everything after the welcome: orders as they come to stand, answers to what the node says.
 async fn talk(
     app: &App,
-    node_id: NodeId,
+    (node_id, mut certificate): (NodeId, NodeCertificate),
     mut messages: Streaming<wire::NodeMessage>,
     out: &Outgoing,
     guard: &SessionGuard<'_>,
@@ -114,9 +115,20 @@ async fn talk(
     let mut leader = app.group.leadership();
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     let mut sent = None;
+    let mut ring = app.trust.changes();
+    let mut told: Option<Instant> = None;
     loop {
         if !leader.borrow_and_update().is_me {
             return say(out, redirect(app)).await;
+        }
+        let changed = ring.has_changed().unwrap_or(false);
+        let repeat = told.is_some_and(|at| at.elapsed() > repeat_after(app));
+        if told.is_none() || changed || (repeat && is_due(app, &certificate)) {
+            ring.mark_unchanged();
+            told = Some(Instant::now());
+            say(out, Out::Trust(trust(app, &certificate))).await?;
+            say(out, Out::GossipKeys(gossip_keys(app))).await?;
+            say(out, Out::Lease(lease(app, node_id))).await?;
         }
         let order = standing_order(app, node_id);
         if order != sent {
@@ -128,12 +140,20 @@ async fn talk(
         tokio::select! {
             _ = leader.changed() => {}
             _ = applied_index.changed() => {}
+            _ = ring.changed() => ring.mark_changed(),
             _ = heartbeat.tick() => {
                 say(out, Out::Heartbeat(wire::Heartbeat { ready: true })).await?;
             }
             incoming = messages.message() => {
                 let Some(incoming) = incoming? else { return Ok(()) };
                 let Some(incoming) = incoming.message else { continue };
+                if let In::CertificateKept(kept) = &incoming {
+                    if let Some(newer) = super::certified::kept(app, node_id, &kept.certificate_pem) {
+                        certificate = newer;
+                        record_certificate(app, node_id, newer).await?;
+                    }
+                    continue;
+                }
                 let (answer, over) = handle(app, node_id, guard, incoming).await?;
                 if let Some(answer) = answer {
                     say(out, answer).await?;
@@ -144,6 +164,11 @@ async fn talk(
             }
         }
     }
+}
+
+/// A node that has not fetched a certificate which is due is told again.
+fn repeat_after(app: &App) -> Duration {
+    Duration::from_millis(app.trust.life.life_ms / 12).min(Duration::from_secs(600))
 }
 
 fn redirect(app: &App) -> Out {
@@ -251,7 +276,7 @@ fn lease(app: &App, node_id: NodeId) -> wire::Lease {
     let state = app.group.stale().state;
     let now_ms = clock::decide_ms(&state);
     let limits = state.license_status(now_ms).limits;
-    app.lease_signer.sign(&LeaseClaims {
+    app.trust.ring().in_use().lease_signer.sign(&LeaseClaims {
         group_id: state.meta().group_id.unwrap_or_default().to_string(),
         node_id: node_id.to_string(),
         level: limits.level,
@@ -296,7 +321,9 @@ async fn handle(
     incoming: In,
 ) -> Result<(Option<Out>, bool), Status> {
     match incoming {
-        In::Hello(_) => Err(Status::invalid_argument("a session has one Hello")),
+        In::Hello(_) | In::CertificateKept(_) => {
+            Err(Status::invalid_argument("a session has one Hello"))
+        }
         In::Heartbeat(heartbeat) => {
             guard.heard(Some(heartbeat.ready));
             Ok((None, false))

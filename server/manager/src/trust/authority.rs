@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use krakend_domain::{Digest, FleetName};
 use krakend_proto::join::SERVER_NAME;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
@@ -13,6 +15,8 @@ use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificat
 use super::GroupSecret;
 
 const ROLE_PREFIX: &str = "krakend-cluster:";
+/// Where the authority itself ends: 2120.
+const LATEST_MS: u64 = 4_733_510_400_000;
 
 /// What a certificate of this group proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,7 @@ pub enum CertifiedRole {
 /// P-256 signatures are made deterministically (RFC 6979), the very same certificate: that is what join tokens pin.
 pub struct Authority {
     issuer: Issuer<'static, CaKey>,
+    public: CaPublic,
     certificate: Certificate,
 }
 
@@ -38,12 +43,25 @@ pub struct Leaf {
 
 struct CaKey {
     key: SigningKey,
-    public: Vec<u8>,
+    public: CaPublic,
+}
+
+#[derive(Clone)]
+struct CaPublic(Vec<u8>);
+
+impl PublicKeyData for CaPublic {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
 }
 
 impl PublicKeyData for CaKey {
     fn der_bytes(&self) -> &[u8] {
-        &self.public
+        &self.public.0
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
@@ -66,12 +84,16 @@ impl Authority {
                 SigningKey::from_slice(bytes.as_ref()).ok()
             })
             .ok_or(rcgen::Error::KeyGenerationUnavailable)?;
-        let public = key.verifying_key().to_sec1_point(false).as_bytes().to_vec();
-        let key = CaKey { key, public };
+        let public = CaPublic(key.verifying_key().to_sec1_point(false).as_bytes().to_vec());
+        let key = CaKey {
+            key,
+            public: public.clone(),
+        };
         let params = authority_params();
         let certificate = params.self_signed(&key)?;
         Ok(Self {
             issuer: Issuer::new(params, key),
+            public,
             certificate,
         })
     }
@@ -85,15 +107,39 @@ impl Authority {
         Digest(Sha256::digest(self.certificate.der()).into())
     }
 
-    /// A fresh key and certificate for this manager's run.
-    pub fn issue_manager(&self, id: Uuid) -> Result<Leaf, rcgen::Error> {
+    /// A fresh key and certificate for a manager. The chain also leads to `others`, for who trusts one of them only.
+    pub fn issue_manager(
+        &self,
+        id: Uuid,
+        others: &[&Self],
+        not_after_ms: u64,
+    ) -> Result<Leaf, rcgen::Error> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-        let params = leaf_params(&format!("{ROLE_PREFIX}manager:{id}"), id)?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let params = leaf_params(&format!("{ROLE_PREFIX}manager:{id}"), id, not_after_ms)?;
+        let mut chain_pem = params.signed_by(&key, &self.issuer)?.pem();
+        for other in others {
+            chain_pem.push_str(&other.vouch_for(self, not_after_ms)?.pem());
+        }
+        // The authorities themselves: a join token finds the one that it pins among them.
+        for authority in others.iter().chain([&self]) {
+            chain_pem.push_str(&authority.certificate.pem());
+        }
         Ok(Leaf {
-            chain_pem: format!("{}{}", certificate.pem(), self.certificate.pem()),
+            chain_pem,
             key_pem: key.serialize_pem().into(),
         })
+    }
+
+    /// A certificate of the other authority, signed by this one, for as long as the leaf that needs it.
+    fn vouch_for(&self, other: &Self, not_after_ms: u64) -> Result<Certificate, rcgen::Error> {
+        let mut params = authority_params();
+        params.not_after = date_time_ymd(1970, 1, 1) + since_1970(not_after_ms);
+        let both = Sha256::new()
+            .chain_update(self.certificate.der())
+            .chain_update(other.certificate.der())
+            .finalize();
+        params.serial_number = Some(SerialNumber::from_slice(&both[..16]));
+        params.signed_by(&other.public, &self.issuer)
     }
 
     /// Whether a request could be signed.
@@ -107,9 +153,10 @@ impl Authority {
         id: Uuid,
         fleet: &FleetName,
         csr_pem: &str,
+        not_after_ms: u64,
     ) -> Result<String, rcgen::Error> {
         let mut request = CertificateSigningRequestParams::from_pem(csr_pem)?;
-        request.params = leaf_params(&format!("{ROLE_PREFIX}node:{id}:{fleet}"), id)?;
+        request.params = leaf_params(&format!("{ROLE_PREFIX}node:{id}:{fleet}"), id, not_after_ms)?;
         let certificate = request.signed_by(&self.issuer)?;
         Ok(format!("{}{}", certificate.pem(), self.certificate.pem()))
     }
@@ -129,7 +176,11 @@ fn authority_params() -> CertificateParams {
     params
 }
 
-fn leaf_params(role: &str, id: Uuid) -> Result<CertificateParams, rcgen::Error> {
+fn since_1970(ms: u64) -> Duration {
+    Duration::from_secs(LATEST_MS.min(ms) / 1000)
+}
+
+fn leaf_params(role: &str, id: Uuid, not_after_ms: u64) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::default();
     params
         .distinguished_name
@@ -146,9 +197,17 @@ fn leaf_params(role: &str, id: Uuid) -> Result<CertificateParams, rcgen::Error> 
     params
         .extended_key_usages
         .push(ExtendedKeyUsagePurpose::ClientAuth);
+    // Long ago, so that nobody whose clock is behind takes it for too young.
     params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(2120, 1, 1);
+    params.not_after = date_time_ymd(1970, 1, 1) + since_1970(not_after_ms);
     Ok(params)
+}
+
+/// When a certificate ends, in milliseconds; 0 for what is none.
+pub fn not_after_ms(leaf_der: &[u8]) -> u64 {
+    let read = X509Certificate::from_der(leaf_der).ok();
+    let end = read.map_or(0, |(_, leaf)| leaf.validity().not_after.timestamp());
+    u64::try_from(end).unwrap_or(0).saturating_mul(1000)
 }
 
 /// Reads the role from a leaf whose chain TLS has already verified.

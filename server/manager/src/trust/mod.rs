@@ -1,11 +1,15 @@
-//! Who may speak to whom: one group secret, and everything that derives from it.
+//! Who may speak to whom: the group's secrets, and everything that derives from them.
 
 mod authority;
 mod join_token;
+mod keep;
+mod keyring;
 mod lease;
 mod secret;
 
-pub use authority::{Authority, CertifiedRole, role_of};
+pub use authority::{Authority, CertifiedRole, not_after_ms, role_of};
 pub use join_token::JoinToken;
+pub use keep::{Trust, gossip_keys, keep, missing_text, names};
+pub use keyring::{Held, Ring};
 pub use lease::LeaseSigner;
-pub use secret::{GroupSecret, SecretError};
+pub use secret::{GroupSecret, MAX_SECRETS, SecretError};

@@ -6,6 +6,7 @@ use std::{
 };
 
 use hkdf::Hkdf;
+use krakend_domain::SecretId;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -40,11 +41,24 @@ pub enum SecretError {
         "the group secret in {place} is not 64 hexadecimal digits (32 bytes): make one with `openssl rand -hex 32`"
     )]
     Malformed { place: String },
+    #[error(
+        "{place} holds more than {MAX_SECRETS} group secrets: remove those that are no longer used"
+    )]
+    TooMany { place: String },
 }
 
+/// Secrets that are held at a time: one in use, one to come, one to go, and one too many.
+pub const MAX_SECRETS: usize = 4;
+
 impl GroupSecret {
-    /// Reads 64 hexadecimal digits from a file that only its owner can read.
+    /// The first secret of a file: see [`Self::read_all`].
     pub fn read(path: &Path) -> Result<Self, SecretError> {
+        let mut secrets = Self::read_all(path)?;
+        Ok(secrets.swap_remove(0))
+    }
+
+    /// Reads secrets, one on each line, the newest first, from a file that only its owner can read.
+    pub fn read_all(path: &Path) -> Result<Vec<Self>, SecretError> {
         let unreadable = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::NotFound => SecretError::Missing { path: path.into() },
             _ => SecretError::Unreadable {
@@ -60,7 +74,29 @@ impl GroupSecret {
             });
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
-        Self::parse(&text, &path.display().to_string())
+        Self::parse_all(&text, &path.display().to_string())
+    }
+
+    /// Parses secrets that stand one after the other, the newest first; empty lines and `#` comments do not count.
+    /// There is at least one on return, and none is there twice.
+    pub fn parse_all(text: &str, place: &str) -> Result<Vec<Self>, SecretError> {
+        let lines = text.lines().map(|line| line.split('#').next());
+        let words = lines
+            .flatten()
+            .flat_map(|line| line.split([' ', '\t', ',', '\r']));
+        let mut secrets: Vec<Self> = Vec::new();
+        for word in words.filter(|word| !word.is_empty()) {
+            let secret = Self::parse(word, place)?;
+            if !secrets.iter().any(|it| it.0 == secret.0) {
+                secrets.push(secret);
+            }
+        }
+        let place = place.to_owned();
+        match secrets.len() {
+            0 => Err(SecretError::Malformed { place }),
+            1..=MAX_SECRETS => Ok(secrets),
+            _ => Err(SecretError::TooMany { place }),
+        }
     }
 
     /// Parses 64 hexadecimal digits; `place` names where they stood.
@@ -74,13 +110,24 @@ impl GroupSecret {
 
     /// Makes a secret and writes it, readable by its owner only.
     pub fn create(path: &Path) -> Result<Self, SecretError> {
-        Self::keep(Zeroizing::new(rand::random()), path)
+        let secret = Self(Zeroizing::new(rand::random()));
+        Self::keep(std::slice::from_ref(&secret), path)?;
+        Ok(secret)
     }
 
-    /// Writes a secret that another manager handed over, readable by its owner only.
-    pub fn keep(bytes: Zeroizing<[u8; 32]>, path: &Path) -> Result<Self, SecretError> {
-        let secret = Self(bytes);
-        let text = Zeroizing::new(format!("{}\n", krakend_domain::Digest(*secret.0)));
+    /// From another manager.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes = <[u8; 32]>::try_from(bytes).ok()?;
+        Some(Self(Zeroizing::new(bytes)))
+    }
+
+    /// Writes secrets, the newest first, readable by their owner only.
+    pub fn keep(secrets: &[Self], path: &Path) -> Result<(), SecretError> {
+        let mut text = Zeroizing::new(String::new());
+        for secret in secrets {
+            text.push_str(&krakend_domain::Digest(*secret.0).to_string());
+            text.push('\n');
+        }
         let write = || -> std::io::Result<()> {
             let mut file = fs::OpenOptions::new()
                 .write(true)
@@ -93,8 +140,14 @@ impl GroupSecret {
         write().map_err(|source| SecretError::Unreadable {
             path: path.into(),
             source,
-        })?;
-        Ok(secret)
+        })
+    }
+
+    /// The name by which the secret is spoken of. It tells nothing of it.
+    pub fn id(&self) -> SecretId {
+        let mut id = [0; 8];
+        id.copy_from_slice(&self.derive("secret-id", b"")[..8]);
+        SecretId(id)
     }
 
     /// The secret itself, for a manager that joins.
@@ -109,5 +162,48 @@ impl GroupSecret {
         // 32 bytes are within HKDF's limit of 255 blocks, so this cannot fail.
         let _ = hkdf.expand_multi_info(&[label.as_bytes(), b"\0", context], out.as_mut());
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_holds_one_secret_or_several_the_newest_first() {
+        let (a, b) = ("a".repeat(64), "b".repeat(64));
+        let ids = |text: &str| -> Vec<SecretId> {
+            let secrets = GroupSecret::parse_all(text, "the test").expect("secrets");
+            secrets.iter().map(GroupSecret::id).collect()
+        };
+        let one = ids(&format!("{a}\n"));
+        assert_eq!(one.len(), 1);
+        let both = ids(&format!("# new\n{b}  # of May\n\n{a}\r\n{b}\n"));
+        assert_eq!(both.len(), 2, "none counts twice");
+        assert_eq!(both[1], one[0]);
+        assert_eq!(ids(&format!("{b},{a}")), both, "as in the environment");
+    }
+
+    #[test]
+    fn what_is_no_list_of_secrets_is_refused_without_its_text() {
+        let refused = |text: &str| {
+            let error = GroupSecret::parse_all(text, "the file").err();
+            error.expect("refused").to_string()
+        };
+        assert!(refused("").contains("64 hexadecimal digits"));
+        let half = refused(&format!("{}\nabcdef\n", "a".repeat(64)));
+        assert!(
+            half.contains("the file") && !half.contains("abcdef"),
+            "{half}"
+        );
+        let many: String = (0..5).map(|n| format!("{n:064x}\n")).collect();
+        assert!(refused(&many).contains("more than 4"));
+    }
+
+    #[test]
+    fn a_name_is_always_the_same_and_no_part_of_the_secret() {
+        let secret = GroupSecret::parse(&"a".repeat(64), "the test").expect("a secret");
+        assert_eq!(secret.id(), secret.clone().id());
+        assert_ne!(secret.id().0, [0xaa; 8]);
     }
 }

@@ -5,6 +5,7 @@ use krakend_proto::node::node_message::Message as Out;
 use krakend_proto::node::{self as wire, ManagerMessage, NodeMessage};
 use krakend_proto::uuid_from;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::orders::Order;
 use crate::runtime::RuntimeKind;
 use crate::status::Connection as Shown;
 use crate::store::{Enrolled, GossipKeys};
-use crate::trust::Connection;
+use crate::trust::{Connection, renew};
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Managers send a heartbeat each second.
@@ -33,7 +34,7 @@ const OUTGOING: usize = 64;
 /// One session with one manager.
 pub struct Exchange<'a> {
     pub follower: &'a Follower,
-    pub enrolled: &'a Enrolled,
+    pub enrolled: Enrolled,
     pub membership: Option<&'a Membership>,
     pub route: &'a mut Route,
     pub address: &'a str,
@@ -48,6 +49,7 @@ struct State {
     heard: Instant,
     /// The batch without an answer: one at a time.
     in_flight: Option<(Uuid, u64)>,
+    renewing: Option<JoinHandle<()>>,
     leaving_since: Option<Instant>,
     goodbye_at: Option<Instant>,
 }
@@ -79,6 +81,7 @@ impl Exchange<'_> {
             began: Instant::now(),
             heard: Instant::now(),
             in_flight: None,
+            renewing: None,
             leaving_since: None,
             goodbye_at: None,
         };
@@ -171,7 +174,7 @@ impl Exchange<'_> {
                 }
                 Err(error) => return Err(End::Lost(error.to_string())),
             },
-            In::Lease(lease) => match Lease::accept(&self.follower.store, self.enrolled, &lease) {
+            In::Lease(lease) => match Lease::accept(&self.follower.store, &self.enrolled, &lease) {
                 Ok(lease) => self.follower.status.update(|s| s.lease = Some(lease)),
                 Err(error) => {
                     tracing::error!("the lease from {} is not accepted: {error}", self.address)
@@ -201,6 +204,7 @@ impl Exchange<'_> {
                 });
             }
             In::GossipKeys(ring) => self.take_keys(&ring),
+            In::Trust(trust) => self.take_trust(&trust, state),
             In::Heartbeat(_) => {}
             In::Farewell(_) => return Err(End::Left),
         }
@@ -217,6 +221,49 @@ impl Exchange<'_> {
         self.follower
             .status
             .update(|status| status.connection = Shown::Joined { address, term });
+    }
+
+    /// Authorities that are no longer sent are no longer believed.
+    fn take_trust(&mut self, trust: &wire::Trust, state: &mut State) {
+        self.follower.time.set(trust.time_ms);
+        let keys = trust.lease_verifying_keys.iter();
+        let keys: Option<Vec<_>> = keys.map(|key| key.as_ref().try_into().ok()).collect();
+        let Some(keys) = keys.filter(|keys| !keys.is_empty() && !trust.ca_pem.is_empty()) else {
+            tracing::error!("the manager at {} sent no usable authorities", self.address);
+            return;
+        };
+        let changed = self.follower.store.change_enrolled(|enrolled| {
+            enrolled.ca_pem.clone_from(&trust.ca_pem);
+            enrolled.lease_verifying_key = keys[0];
+            enrolled.lease_verifying_keys = keys;
+        });
+        match changed {
+            Ok(Some(enrolled)) => self.enrolled = enrolled,
+            Ok(None) => {}
+            Err(error) => tracing::error!("the group's authorities are not stored: {error}"),
+        }
+        let busy = state.renewing.as_ref().is_some_and(|it| !it.is_finished());
+        if trust.renew && !busy {
+            state.renewing = Some(self.renew(trust.spread_ms, state.out.clone()));
+        }
+    }
+
+    /// Fetches a new certificate over this session's connection; it counts from the next one on.
+    fn renew(&self, spread_ms: u64, out: mpsc::Sender<NodeMessage>) -> JoinHandle<()> {
+        let (store, client) = (self.follower.store.clone(), self.connection.client.clone());
+        let pause = Duration::from_millis(rand::random_range(0..=spread_ms));
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            match renew(&store, client).await {
+                Ok(certificate_pem) => {
+                    tracing::info!("the node's certificate is renewed");
+                    let kept = wire::CertificateKept { certificate_pem };
+                    let message = Some(Out::CertificateKept(kept));
+                    let _ = out.send(NodeMessage { message }).await;
+                }
+                Err(error) => tracing::warn!("the node's certificate is not renewed: {error}"),
+            }
+        })
     }
 
     fn take_keys(&self, ring: &wire::KeyRing) {

@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::statistics::Spool;
 use crate::status::{Connection as Shown, StatusBoard};
 use crate::store::{Enrolled, Store};
-use crate::trust::{connect, session_tls};
+use crate::trust::{ConnectError, Connection, GroupTime, RenewError, connect, renew, session_tls};
 
 /// The words of the documents of 2017, letter for letter.
 const NO_SEAT: &str = "Your current subscription does not allow more nodes running. Please upgrade to add more nodes.";
@@ -42,18 +42,24 @@ pub struct Follower {
     pub status: Arc<StatusBoard>,
     pub phase: watch::Receiver<Phase>,
     pub said: Mutex<Option<(String, Instant)>>,
+    /// For how old a manager's certificate may be.
+    pub time: GroupTime,
 }
 
 impl Follower {
     /// Ends only when the node leaves. Hands the gossip membership back, for its own goodbye.
     pub async fn run(&self) -> Option<Membership> {
-        let enrolled = self.enrolled().await?;
+        let mut enrolled = self.enrolled().await?;
         let mut route = Route::new(&self.settings.seeds, &enrolled.managers);
         let mut back_off = BackOff::new(self.settings.retry_max);
         let mut membership: Option<Membership> = None;
         while !self.is_over() {
             if membership.is_none() {
                 membership = self.join_gossip(&enrolled, &route).await;
+            }
+            // Certificate and trust change while the node runs.
+            if let Ok(Some(newest)) = self.store.change_enrolled(|_| {}) {
+                enrolled = newest;
             }
             let hint = self.hint(membership.as_ref()).borrow().clone();
             let Some(address) = route.next(&hint) else {
@@ -76,6 +82,15 @@ impl Follower {
             if matches!(end, End::Refused { .. }) && *self.phase.borrow() != Phase::Running {
                 break;
             }
+            if let End::Refused { code, .. } = &end {
+                match code.as_str() {
+                    "certificate-expired" => self.exchange_certificate(&enrolled, &address).await,
+                    "certificate-unknown" | "certificate-outlived" => {
+                        self.enroll_again(&enrolled, &address).await;
+                    }
+                    _ => {}
+                }
+            }
             self.after(end, &address, &mut route, &mut back_off).await;
         }
         membership
@@ -88,30 +103,72 @@ impl Follower {
         route: &mut Route,
         address: &str,
     ) -> End {
-        let key = match self.store.private_key() {
-            Ok(Some(key)) => key,
-            Ok(None) => {
-                return End::Lost("node.key is missing; remove node.json to enrol again".into());
-            }
-            Err(error) => return End::Lost(error.to_string()),
-        };
-        let tls = match session_tls(enrolled, &key) {
-            Ok(tls) => tls,
-            Err(error) => return End::Lost(error.to_string()),
-        };
-        let connection = match connect(address, tls).await {
+        let connection = match self.connect(enrolled, address).await {
             Ok(connection) => connection,
-            Err(error) => return End::Lost(error.to_string()),
+            Err(end) => return end,
         };
         let exchange = Exchange {
             follower: self,
-            enrolled,
+            enrolled: enrolled.clone(),
             membership,
             route,
             address,
             connection,
         };
         exchange.run().await
+    }
+
+    async fn connect(&self, enrolled: &Enrolled, address: &str) -> Result<Connection, End> {
+        let lost = |reason: String| End::Lost(reason);
+        let key = self.store.private_key(&enrolled.key_file);
+        let key = key.map_err(|error| lost(error.to_string()))?;
+        let key = key.ok_or_else(|| {
+            lost(format!(
+                "{} is missing; remove node.json to enrol again",
+                enrolled.key_file
+            ))
+        })?;
+        let tls = session_tls(enrolled, &key, self.time.trusted());
+        let tls = tls.map_err(|error| lost(error.to_string()))?;
+        match connect(address, tls).await {
+            Ok(connection) => Ok(connection),
+            Err(error @ ConnectError::OtherGroup { .. }) => {
+                self.enroll_again(enrolled, address).await;
+                Err(lost(error.to_string()))
+            }
+            Err(error) => Err(lost(error.to_string())),
+        }
+    }
+
+    /// A certificate that has run out is good for one thing: the next.
+    async fn exchange_certificate(&self, enrolled: &Enrolled, address: &str) {
+        let connection = match self.connect(enrolled, address).await {
+            Ok(connection) => connection,
+            Err(_) => return,
+        };
+        match renew(&self.store, connection.client).await {
+            Ok(_) => tracing::info!("the certificate had run out and is renewed"),
+            Err(RenewError::Refused(reason)) => {
+                self.say(reason);
+                self.enroll_again(enrolled, address).await;
+            }
+            Err(error) => self.say(error.to_string()),
+        }
+    }
+
+    /// With another join token than those that were tried, this node may come back as who it was.
+    async fn enroll_again(&self, enrolled: &Enrolled, address: &str) {
+        let Ok(token) = join_token::find(&self.settings) else {
+            return;
+        };
+        let enrolling = enroll(&self.store, &token, address, Some(enrolled.node_id));
+        match enrolling.await {
+            Ok(enrolled) => {
+                tracing::info!("enrolled again as {}", enrolled.node_id.krakend());
+                self.status.enrolled(&enrolled, &self.store);
+            }
+            Err(error) => tracing::debug!("not enrolled again: {error}"),
+        }
     }
 
     async fn after(&self, end: End, address: &str, route: &mut Route, back_off: &mut BackOff) {
@@ -193,7 +250,7 @@ impl Follower {
         let address = route
             .next(&Hint::default())
             .ok_or("no manager is known: set `seed`")?;
-        let enrolling = enroll(&self.store, &token, &address);
+        let enrolling = enroll(&self.store, &token, &address, None);
         enrolling.await.map_err(|error| error.to_string())
     }
 
@@ -233,17 +290,13 @@ impl Follower {
 
     /// For the next start, when the seeds may be gone.
     pub(super) fn remember_managers(&self, managers: &[String]) {
-        let Ok(mut identity) = self.store.identity() else {
-            return;
-        };
-        if let Some(enrolled) = &mut identity.enrolled
-            && !managers.is_empty()
-            && enrolled.managers != managers
-        {
-            enrolled.managers = managers.iter().take(16).cloned().collect();
-            if let Err(error) = self.store.set_identity(&identity) {
-                tracing::warn!("the managers' addresses are not remembered: {error}");
+        let remembered = self.store.change_enrolled(|enrolled| {
+            if !managers.is_empty() {
+                enrolled.managers = managers.iter().take(16).cloned().collect();
             }
+        });
+        if let Err(error) = remembered {
+            tracing::warn!("the managers' addresses are not remembered: {error}");
         }
     }
 

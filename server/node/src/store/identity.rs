@@ -1,3 +1,5 @@
+use std::sync::PoisonError;
+
 use krakend_domain::{FleetName, NodeId};
 use krakend_gossip::{Key, KeyRing};
 use serde::{Deserialize, Serialize};
@@ -29,10 +31,30 @@ pub struct Enrolled {
     /// The leaf, then the CA.
     pub certificate_pem: String,
     pub ca_pem: String,
-    /// Ed25519.
+    /// Ed25519. The only one that programs without a list know.
     pub lease_verifying_key: [u8; 32],
+    /// All that leases may be signed with.
+    #[serde(default)]
+    pub lease_verifying_keys: Vec<[u8; 32]>,
+    /// File of the private key that the certificate is for: a new one has a file of its own, so that the two never part.
+    #[serde(default = "first_key_file")]
+    pub key_file: String,
     /// host:port of 7000/tcp, as last heard.
     pub managers: Vec<String>,
+}
+
+pub(crate) fn first_key_file() -> String {
+    KEY.into()
+}
+
+impl Enrolled {
+    /// What a lease may be signed with.
+    pub fn lease_keys(&self) -> Vec<[u8; 32]> {
+        match self.lease_verifying_keys.is_empty() {
+            true => vec![self.lease_verifying_key],
+            false => self.lease_verifying_keys.clone(),
+        }
+    }
 }
 
 /// The gossip key ring as it lies on disk.
@@ -81,9 +103,27 @@ impl Store {
         self.write_json(NODE, identity, disk::PLAIN)
     }
 
-    /// The private key in PEM; `None` before the first enrolment.
-    pub fn private_key(&self) -> Result<Option<Zeroizing<String>>, StoreError> {
-        let path = self.path(KEY);
+    /// Changes what enrolment gave; one change at a time. Nothing before the enrolment.
+    pub fn change_enrolled(
+        &self,
+        change: impl FnOnce(&mut Enrolled),
+    ) -> Result<Option<Enrolled>, StoreError> {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut identity = self.identity()?;
+        let Some(enrolled) = &mut identity.enrolled else {
+            return Ok(None);
+        };
+        let before = serde_json::to_vec(&enrolled).ok();
+        change(enrolled);
+        if serde_json::to_vec(&enrolled).ok() != before {
+            self.set_identity(&identity)?;
+        }
+        Ok(identity.enrolled)
+    }
+
+    /// The private key in PEM; `None` where it is missing.
+    pub fn private_key(&self, file: &str) -> Result<Option<Zeroizing<String>>, StoreError> {
+        let path = self.path(file);
         let Some(bytes) = disk::read(&path)? else {
             return Ok(None);
         };
@@ -94,8 +134,13 @@ impl Store {
         Ok(Some(text.into()))
     }
 
-    pub fn set_private_key(&self, pem: &str) -> Result<(), StoreError> {
-        Ok(disk::write(&self.path(KEY), pem.as_bytes(), disk::SECRET)?)
+    pub fn set_private_key(&self, file: &str, pem: &str) -> Result<(), StoreError> {
+        Ok(disk::write(&self.path(file), pem.as_bytes(), disk::SECRET)?)
+    }
+
+    /// A key whose certificate was exchanged. Left over it does no harm.
+    pub fn remove_private_key(&self, file: &str) {
+        let _ = std::fs::remove_file(self.path(file));
     }
 
     pub fn gossip_keys(&self) -> Result<Option<GossipKeys>, StoreError> {

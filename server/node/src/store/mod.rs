@@ -5,18 +5,22 @@ mod orders;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::disk::{self, DiskError};
 
+pub(crate) use identity::first_key_file;
 pub use identity::{Enrolled, GossipKeys, Identity};
 pub use orders::{LastGood, Seen};
 
 /// An open data directory. Held by one process at a time.
 pub struct Store {
     directory: PathBuf,
+    /// Held while who this node is is read, changed and written.
+    changing: Mutex<()>,
     _lock: File,
 }
 
@@ -48,6 +52,7 @@ impl Store {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 directory: directory.into(),
+                changing: Mutex::default(),
                 _lock: lock,
             }),
             Err(TryLockError::WouldBlock) => {

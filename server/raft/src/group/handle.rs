@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use krakend_domain::{Command, Event};
-use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
+use krakend_domain::{Command, Event, SecretHolder, SecretId};
+use krakend_proto::{manager::manager_peer_server::ManagerPeerServer, tls::LiveTls};
 use krakend_storage::{Identity, SyncFigures};
 use tokio::{
     net::TcpListener,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
-    network::{MembershipChange, PeerService, PeerTls, PeerVerify},
+    network::{MembershipChange, PeerService, PeerVerify},
     offline::Frozen,
     types::{ManagerNode, MemberId},
 };
@@ -34,7 +34,7 @@ impl GroupHandle {
     /// Opens the data directory and starts Raft. `clock` gives UTC in milliseconds.
     pub async fn open(
         config: GroupConfig,
-        tls: Option<PeerTls>,
+        tls: Option<LiveTls>,
         clock: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let inner = Inner::open(config, tls, Arc::new(clock)).await?;
@@ -105,6 +105,21 @@ impl GroupHandle {
     pub fn supported_levels(&self) -> BTreeMap<Uuid, u32> {
         let supported = self.inner.local.supported();
         supported.into_iter().map(|(id, it)| (id.0, it)).collect()
+    }
+
+    /// Which group secrets this manager holds, newest first, and which it uses, by name: its answers say so.
+    pub fn set_secrets(&self, holds: &[SecretId], uses: SecretId) {
+        self.inner.set_secrets(holds, uses);
+    }
+
+    /// Which group secrets each manager holds, as far as this one knows; a leader knows all that answer.
+    pub fn secret_holders(&self) -> Vec<SecretHolder> {
+        self.inner.secret_holders()
+    }
+
+    /// Which group secret each manager uses, as far as this one knows.
+    pub fn secrets_used(&self) -> BTreeMap<Uuid, SecretId> {
+        self.inner.secrets_used()
     }
 
     pub fn status(&self) -> GroupStatus {

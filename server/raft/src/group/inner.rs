@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use krakend_proto::tls::LiveTls;
 use krakend_storage::{DataDirLock, LogStore, SnapshotFiles};
 use openraft::{ServerState, async_runtime::WatchReceiver};
 use tokio::{
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::{alarms::Alarms, gate::Gate, read::ReadIndex, status::Leadership};
 use crate::{
-    network::{Local, PeerTls, Peers},
+    network::{Local, Peers},
     store::{Shared, WriteBehind},
     timers::Timers,
     types::{Member, MemberId, Raft},
@@ -32,7 +33,7 @@ pub(crate) struct Inner {
     pub(super) log: LogStore,
     pub(super) behind: Arc<WriteBehind>,
     pub(super) peers: Peers,
-    pub(super) tls: Option<PeerTls>,
+    pub(super) tls: Option<LiveTls>,
     pub(super) timers: Timers,
     pub(super) leadership: watch::Sender<Leadership>,
     /// One step of forming at a time, ours or another manager's.

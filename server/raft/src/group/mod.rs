@@ -18,6 +18,7 @@ mod open;
 mod propose;
 mod read;
 mod replace;
+mod secret;
 mod serve;
 mod snapshots;
 mod status;

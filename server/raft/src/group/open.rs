@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use krakend_proto::tls::LiveTls;
 use krakend_storage::{LogStore, SyncFault};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     error::OpenError,
-    network::{Clock, Dialer, Local, NetworkFactory, PeerTls, Peers},
+    network::{Clock, Dialer, Local, NetworkFactory, Peers},
     store::{LogStorage, StateMachine},
     timers::Timers,
     types::{ManagerNode, Raft},
@@ -97,15 +98,11 @@ impl GroupConfig {
 impl Inner {
     pub(super) async fn open(
         config: GroupConfig,
-        tls: Option<PeerTls>,
+        tls: Option<LiveTls>,
         clock: Clock,
     ) -> Result<Arc<Self>, OpenError> {
         let raft_config = config.timers.config(config.snapshots.keep_entries)?;
         let dialer = Dialer::new(tls.clone());
-        // Material that cannot be used is better found now than at the first election.
-        dialer
-            .endpoint("127.0.0.1:7001")
-            .map_err(|error| OpenError::Tls(error.to_string()))?;
         let to_open = config.clone();
         let opened = tokio::task::spawn_blocking(move || files::open(&to_open))
             .await

@@ -92,6 +92,9 @@ impl Inner {
                 ProposeError::NotSupported { level, who } => {
                     ProposeReply::NotSupported { level, who }
                 }
+                ProposeError::SecretNotHeld { secret, who } => {
+                    ProposeReply::SecretNotHeld { secret, who }
+                }
             },
         }
     }
@@ -107,6 +110,9 @@ impl Inner {
             return Attempt::Held(ProposeError::ClockOff { off });
         }
         if let Err(error) = self.check_level(&command) {
+            return Attempt::Done(Err(error));
+        }
+        if let Err(error) = self.check_secret(&command) {
             return Attempt::Done(Err(error));
         }
         if let Some(refusal) = self.refuse_when_low(&command) {
@@ -217,6 +223,9 @@ fn replied(reply: ProposeReply) -> Attempt {
         ProposeReply::FeatureLevel { needs, is } => Err(ProposeError::FeatureLevel { needs, is }),
         ProposeReply::NotSupported { level, who } => Err(ProposeError::NotSupported { level, who }),
         ProposeReply::ClockOff { off } => return Attempt::Held(ProposeError::ClockOff { off }),
+        ProposeReply::SecretNotHeld { secret, who } => {
+            Err(ProposeError::SecretNotHeld { secret, who })
+        }
     })
 }
 

@@ -4,7 +4,10 @@ use std::{
     sync::Arc,
 };
 
-use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
+use krakend_proto::{
+    manager::manager_peer_server::ManagerPeerServer,
+    tls::{Closing, accept},
+};
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +16,7 @@ use tonic::transport::Server;
 use super::Inner;
 use crate::{
     error::ServeError,
-    network::{Closing, MAX_MESSAGE_BYTES, PeerService, PeerVerify},
+    network::{MAX_MESSAGE_BYTES, PeerService, PeerVerify},
 };
 
 pub(super) fn service(
@@ -31,25 +34,32 @@ pub(super) async fn serve(
     verify: Option<PeerVerify>,
     until: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let mut server = Server::builder();
-    if let Some(tls) = &inner.tls {
-        server = server
-            .tls_config(tls.server())
-            .map_err(|error| ServeError::Tls(error.to_string()))?;
-    }
     let stop = CancellationToken::new();
-    let closing = stop.clone();
-    let incoming = TcpListenerStream::new(listener).map(move |io| {
-        // The server's own setting does not reach connections that are handed to it.
-        let io = io.and_then(|io| io.set_nodelay(true).map(|()| io))?;
-        Ok::<_, std::io::Error>(Closing::new(io, &closing))
-    });
-    let served = server
-        .add_service(service(inner, verify))
-        .serve_with_incoming(incoming);
-    let served = on(inner.threads.clone(), served);
     // Connections are cut and not drained: append streams last as long as the peer does.
-    let _cut = stop.drop_guard();
+    let _cut = stop.clone().drop_guard();
+    let mut server = Server::builder();
+    let router = server.add_service(service(inner, verify));
+    let Some(tls) = inner.tls.clone() else {
+        let incoming = TcpListenerStream::new(listener).map(move |io| {
+            // The server's own setting does not reach connections that are handed to it.
+            let io = io.and_then(|io| io.set_nodelay(true).map(|()| io))?;
+            Ok::<_, std::io::Error>(Closing::new(io, stop.child_token()))
+        });
+        let served = router.serve_with_incoming(incoming);
+        return serving(on(inner.threads.clone(), served), until).await;
+    };
+    let incoming = {
+        let _entered = inner.threads.enter();
+        accept(listener, tls, "the managers' port", stop)
+    };
+    let served = router.serve_with_incoming(incoming);
+    serving(on(inner.threads.clone(), served), until).await
+}
+
+async fn serving(
+    served: impl Future<Output = Result<(), tonic::transport::Error>>,
+    until: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
     tokio::select! {
         () = until => Ok(()),
         served = served => served.map_err(|error| ServeError::Transport(error.to_string())),

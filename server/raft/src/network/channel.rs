@@ -1,101 +1,110 @@
-use std::{fmt, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tonic::transport::{
-    Certificate, Channel, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig,
+use krakend_proto::{
+    join::SERVER_NAME,
+    tls::{self, LiveTls},
 };
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tonic::transport::{Channel, Endpoint};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
 /// A peer that answers no ping for this long is dialled anew.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// A peer with another secret is told of at most this often.
+const SAY_EVERY: Duration = Duration::from_secs(30);
 
-/// What this manager shows to the others, and whom it believes. Used for both directions.
-#[derive(Clone)]
-pub struct PeerTls {
-    /// The group's CA.
-    pub ca_pem: String,
-    pub certificate_pem: String,
-    pub key_pem: String,
-    /// The name in every manager's certificate: it stands for the role, not for an address.
-    pub server_name: String,
-}
-
-impl fmt::Debug for PeerTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeerTls")
-            .field("server_name", &self.server_name)
-            .finish_non_exhaustive()
-    }
-}
-
-impl PeerTls {
-    fn identity(&self) -> Identity {
-        Identity::from_pem(&self.certificate_pem, &self.key_pem)
-    }
-
-    pub(crate) fn server(&self) -> ServerTlsConfig {
-        ServerTlsConfig::new()
-            .identity(self.identity())
-            .client_ca_root(Certificate::from_pem(&self.ca_pem))
-    }
-
-    fn client(&self) -> ClientTlsConfig {
-        ClientTlsConfig::new()
-            .identity(self.identity())
-            .ca_certificate(Certificate::from_pem(&self.ca_pem))
-            .domain_name(&self.server_name)
-    }
-}
+trait Io: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Io for T {}
 
 /// Makes connections to other managers.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialer {
-    tls: Option<PeerTls>,
+    tls: Option<LiveTls>,
+    said: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Dialer {
-    pub(crate) fn new(tls: Option<PeerTls>) -> Self {
-        Self { tls }
+    pub(crate) fn new(tls: Option<LiveTls>) -> Self {
+        Self {
+            tls,
+            said: Arc::default(),
+        }
     }
 
     /// A connection that is dialled at its first use, and again whenever it is needed and broken; each time where
-    /// `address` says.
+    /// `address` says, with the certificate and the trust of then.
     pub(crate) fn lazy(
         &self,
         address: impl Fn() -> String + Send + Sync + 'static,
     ) -> Result<Channel, tonic::transport::Error> {
-        let endpoint = self.endpoint(&address())?;
+        let endpoint = endpoint(&address())?;
+        let dialer = self.clone();
         let connector = tower::service_fn(move |_: http::Uri| {
-            let address = address();
-            async move {
-                let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address))
-                    .await
-                    .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?;
-                stream.set_nodelay(true)?;
-                Ok::<_, std::io::Error>(TokioIo::new(stream))
-            }
+            let (dialer, address) = (dialer.clone(), address());
+            async move { dialer.dial(&address).await }
         });
         Ok(endpoint.connect_with_connector_lazy(connector))
     }
 
     /// A connection that stands on return.
     pub(crate) async fn connect(&self, address: &str) -> Result<Channel, tonic::transport::Error> {
-        self.endpoint(address)?.connect().await
+        let (dialer, to) = (self.clone(), address.to_owned());
+        let connector = tower::service_fn(move |_: http::Uri| {
+            let (dialer, address) = (dialer.clone(), to.clone());
+            async move { dialer.dial(&address).await }
+        });
+        endpoint(address)?.connect_with_connector(connector).await
     }
 
-    /// Fails when the TLS material or the address cannot be used.
-    pub(crate) fn endpoint(&self, address: &str) -> Result<Endpoint, tonic::transport::Error> {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true);
-        match &self.tls {
-            Some(tls) => endpoint.tls_config(tls.client()),
-            None => Ok(endpoint),
+    async fn dial(&self, address: &str) -> io::Result<TokioIo<Pin<Box<dyn Io>>>> {
+        let stream = self.open(address);
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, stream)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        Ok(TokioIo::new(stream))
+    }
+
+    async fn open(&self, address: &str) -> io::Result<Pin<Box<dyn Io>>> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else {
+            return Ok(Box::pin(stream));
+        };
+        match tls::connect(stream, tls.client(), SERVER_NAME).await {
+            Ok(stream) => Ok(Box::pin(stream)),
+            Err(error) if tls::is_untrusted(&error) => Err(self.untrusted(address, &error)),
+            Err(error) => Err(error),
         }
     }
+
+    fn untrusted(&self, address: &str, error: &io::Error) -> io::Error {
+        let reason = format!(
+            "the manager at {address} does not hold any group secret that this manager holds ({error}): it belongs to another group, or the group's secret was rotated while this manager was away; then put the group's present secret into this manager's secret file, `krakend-cluster-manager secret status` on another manager names it"
+        );
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            *said = Some(Instant::now());
+            tracing::warn!("{reason}");
+        }
+        io::Error::new(io::ErrorKind::PermissionDenied, reason)
+    }
+}
+
+/// TLS is made by the connector, so that it can change; the scheme therefore never says so.
+fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true))
 }

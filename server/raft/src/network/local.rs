@@ -11,7 +11,10 @@ use krakend_storage::{Identity, IdentityError};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{AddressBook, Clock, Clocks, PROTOCOL, clocks::Asked, freshness::Freshness, release};
+use super::{
+    AddressBook, Clock, Clocks, PROTOCOL, clocks::Asked, freshness::Freshness, release,
+    secrets::Secrets,
+};
 use crate::{
     store::Shared,
     types::{ManagerNode, Member, MemberId},
@@ -38,6 +41,8 @@ pub(crate) struct Local {
     clocks: Clocks,
     /// Feature levels of the others, as their answers said.
     supported: Mutex<BTreeMap<MemberId, u32>>,
+    /// Group secrets of this manager and the others, by name.
+    pub(crate) secrets: Secrets,
 }
 
 impl Local {
@@ -59,6 +64,7 @@ impl Local {
             freshness: Freshness::new(),
             clocks: Clocks::new(clock),
             supported: Mutex::default(),
+            secrets: Secrets::default(),
         }
     }
 
@@ -108,6 +114,7 @@ impl Local {
     /// Takes out of an answer what it says of whoever gave it.
     pub(crate) fn answered(&self, asked: Asked, from: MemberId, reply: &Reply) {
         self.clocks.answered(asked, from, reply.time_ms);
+        self.secrets.answered(from, &reply.secrets);
         let mut supported = self
             .supported
             .lock()

@@ -55,6 +55,11 @@ pub(crate) enum ProposeReply {
     ReadOnly {
         reason: String,
     },
+    /// Nothing was written: this voter does not hold the secret.
+    SecretNotHeld {
+        secret: String,
+        who: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,23 +4,21 @@ mod book;
 mod channel;
 mod client;
 mod clocks;
-mod closing;
 mod factory;
 mod freshness;
 mod local;
 mod message;
 mod peers;
 mod release;
+mod secrets;
 mod server;
 
-pub use channel::PeerTls;
 pub use server::{PeerService, PeerVerify};
 
 pub(crate) use book::AddressBook;
 pub(crate) use channel::Dialer;
 pub(crate) use client::{PIECE_BYTES, envelope};
 pub(crate) use clocks::{Clock, Clocks};
-pub(crate) use closing::Closing;
 pub(crate) use factory::NetworkFactory;
 pub(crate) use local::Local;
 pub(crate) use message::{
@@ -30,6 +28,7 @@ pub(crate) use message::{
     SeenMember,
 };
 pub(crate) use peers::{AskError, Peers};
+pub(crate) use secrets::Said;
 
 /// Largest command, encoded. Larger documents are proposed in pieces.
 pub const MAX_COMMAND_BYTES: usize = 3 * 1024 * 1024;

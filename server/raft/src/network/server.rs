@@ -103,6 +103,7 @@ impl PeerService {
             payload: payload.into(),
             time_ms: self.inner.local.clocks().now_ms(),
             feature_level: krakend_domain::FEATURE_LEVEL,
+            secrets: self.inner.local.secrets.own(),
         })
     }
 

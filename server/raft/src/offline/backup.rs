@@ -159,9 +159,10 @@ fn kind(key: &RecordKey) -> &'static str {
         | RecordKey::Lineage
         | RecordKey::Backup
         | RecordKey::Clock
+        | RecordKey::Secret
         | RecordKey::Changes => "group",
         RecordKey::Manager(_) => "managers",
-        RecordKey::Node(_) => "nodes",
+        RecordKey::Node(_) | RecordKey::Certificate(_) => "nodes",
         RecordKey::Fleet(_) => "fleets",
         RecordKey::Version(..) => "versions",
         RecordKey::StagedBody(_) | RecordKey::StagedChunk(..) => "unpublished documents",

@@ -10,14 +10,16 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// A connection that breaks when the server stops. Without this the others would go on talking to a manager that has
-/// stopped, for as long as its process lives.
-pub(crate) struct Closing {
+/// A connection that breaks when the server stops, or no longer trusts who is at its other end. Without this the
+/// others would go on talking to a manager that has stopped, for as long as its process lives.
+pub struct Closing {
     io: TcpStream,
     stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Tells whoever follows this connection that it is gone.
+    _gone: DropGuard,
 }
 
 impl fmt::Debug for Closing {
@@ -29,10 +31,12 @@ impl fmt::Debug for Closing {
 }
 
 impl Closing {
-    pub(crate) fn new(io: TcpStream, stop: &CancellationToken) -> Self {
+    /// Breaks with `stop`, which also is cancelled when the connection ends by itself.
+    pub fn new(io: TcpStream, stop: CancellationToken) -> Self {
         Self {
             io,
             stopped: Box::pin(stop.clone().cancelled_owned()),
+            _gone: stop.drop_guard(),
         }
     }
 }
