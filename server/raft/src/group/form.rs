@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Inner;
 use crate::{
+    rt,
     error::FormError,
     network::{
         AskError, GrantReply, GrantRequest, JoinReply, JoinRequest, ProbeReply, ProbeRequest,
@@ -57,7 +58,7 @@ impl Inner {
                 Step::Waiting(_) => {}
             }
             steps = steps.wrapping_add(1);
-            tokio::time::sleep(STEP_EVERY).await;
+            rt::sleep(STEP_EVERY).await;
         }
     }
 
@@ -115,7 +116,7 @@ impl Inner {
         let _one = self.forming.lock().await;
         // A member that restarts has its membership in the log; only an empty log is begun here.
         self.local.change(|identity| {
-            identity.group_id.get_or_insert_with(Uuid::new_v4);
+            identity.group_id.get_or_insert_with(rt::new_id);
             identity.grant = None;
         })?;
         self.initialize(self.alone()).await
@@ -233,7 +234,7 @@ impl Inner {
         let grant = match identity.grant {
             Some(grant) if grant.initiator == me && grant.members == members => grant,
             older => Grant {
-                group_id: Uuid::new_v4(),
+                group_id: rt::new_id(),
                 initiator: me,
                 round: older.map_or(1, |older| older.round + 1),
                 members,

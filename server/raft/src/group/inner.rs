@@ -4,15 +4,16 @@ use std::{
     time::Duration,
 };
 
-use krakend_storage::{DataDirLock, LogStore, SnapshotFiles};
+use krakend_storage::{DataDirLock, SnapshotFiles};
 use openraft::{ServerState, async_runtime::WatchReceiver};
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{alarms::Alarms, status::Leadership};
 use crate::{
+    rt,
     network::{Local, PeerTls, Peers},
-    store::{Shared, WriteBehind},
+    store::{LogStore, Shared, WriteBehind},
     timers::Timers,
     types::{Member, MemberId, Raft},
 };
@@ -44,7 +45,7 @@ pub(crate) struct Inner {
     /// The leader whose process was seen to end, and its term.
     pub(super) dead: watch::Sender<Option<(MemberId, u64)>>,
     /// Raft's threads; gone after the stop.
-    pub(super) runtime: Mutex<Option<Runtime>>,
+    pub(super) runtime: Mutex<Option<rt::Pool>>,
     pub(super) lock: Mutex<Option<DataDirLock>>,
 }
 
@@ -84,7 +85,7 @@ impl Inner {
         let _ = self.raft.shutdown().await;
         self.log.close().await;
         let behind = self.behind.clone();
-        let _ = tokio::task::spawn_blocking(move || behind.close()).await;
+        let _ = rt::spawn_blocking(move || behind.close()).await;
         self.stop_runtime();
         drop(
             self.lock

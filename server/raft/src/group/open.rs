@@ -4,11 +4,8 @@ use std::{
     time::Duration,
 };
 
-use krakend_storage::{LogStore, SyncFault};
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::{Semaphore, watch},
-};
+use krakend_storage::SyncFault;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     Inner,
@@ -22,9 +19,10 @@ use super::{
     vigil,
 };
 use crate::{
+    rt,
     error::OpenError,
     network::{Clock, Dialer, Local, NetworkFactory, PeerTls, Peers},
-    store::{LogStorage, StateMachine},
+    store::{LogStorage, LogStore, StateMachine},
     timers::Timers,
     types::{ManagerNode, Raft},
 };
@@ -99,16 +97,28 @@ impl Inner {
         tls: Option<PeerTls>,
         clock: Clock,
     ) -> Result<Arc<Self>, OpenError> {
-        let raft_config = config.timers.config(config.snapshots.keep_entries)?;
-        let dialer = Dialer::new(tls.clone());
+        config.timers.config(config.snapshots.keep_entries)?;
+        let dialer = Dialer::new(tls);
         // Material that cannot be used is better found now than at the first election.
         dialer
             .endpoint("127.0.0.1:7001")
             .map_err(|error| OpenError::Tls(error.to_string()))?;
         let to_open = config.clone();
-        let opened = tokio::task::spawn_blocking(move || files::open(&to_open))
+        let opened = rt::spawn_blocking(move || files::open(&to_open))
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))??;
+        Self::start(config, opened, dialer, clock).await
+    }
+
+    /// Starts Raft, and everything that watches it.
+    pub(crate) async fn start(
+        config: GroupConfig,
+        opened: Opened,
+        dialer: Dialer,
+        clock: Clock,
+    ) -> Result<Arc<Self>, OpenError> {
+        let raft_config = config.timers.config(config.snapshots.keep_entries)?;
+        let tls = dialer.tls();
         let local = Arc::new(Local::new(
             config.data_dir,
             config.manager,
@@ -126,7 +136,7 @@ impl Inner {
             others,
             ..
         } = opened;
-        let runtime = runtime()?;
+        let runtime = rt::Pool::new(THREADS, "raft").map_err(OpenError::Thread)?;
         let machine = StateMachine::new(shared.clone(), behind.clone(), files.clone());
         let network = NetworkFactory::new(dialer.clone(), local.clone());
         let start = Raft::new(
@@ -160,7 +170,7 @@ impl Inner {
             attended: watch::Sender::new(None),
             dead: watch::Sender::new(None),
             runtime: Mutex::new(None),
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(lock),
         });
         runtime.spawn(status::watch_leadership(Arc::downgrade(&inner)));
         runtime.spawn(clock::watch(Arc::downgrade(&inner)));
@@ -196,17 +206,8 @@ async fn fill_gap(opened: &Opened, dialer: &Dialer, local: &Local) -> Result<(),
     Ok(fetch::reconcile(&opened.log, found.position).await?)
 }
 
-fn runtime() -> Result<Runtime, OpenError> {
-    Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("raft")
-        .enable_all()
-        .build()
-        .map_err(OpenError::Thread)
-}
-
 /// Leaves nothing running behind an error.
-async fn give_up(runtime: Runtime, log: &LogStore, reason: String) -> OpenError {
+async fn give_up(runtime: rt::Pool, log: &LogStore, reason: String) -> OpenError {
     runtime.shutdown_background();
     log.close().await;
     OpenError::Raft(reason)

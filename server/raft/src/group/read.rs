@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use krakend_domain::ClusterState;
 use openraft::{
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Inner, inner::RETRY};
 use crate::{
+    rt::{self, Instant},
     error::ReadError,
     network::{ReadIndexReply, ReadIndexRequest},
 };
@@ -91,7 +92,7 @@ impl Inner {
     }
 
     pub(super) async fn linearizable(&self, deadline: Instant) -> Result<StateView, ReadError> {
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(any(test, feature = "planted-bugs"))]
         if crate::planted::has(crate::planted::Bug::ReadWithoutReadIndex) {
             return Ok(self.stale());
         }
@@ -121,7 +122,7 @@ impl Inner {
                     },
                 });
             }
-            tokio::time::sleep(RETRY).await;
+            rt::sleep(RETRY).await;
         };
         self.wait_applied(index, begun, deadline).await?;
         let mut view = self.stale();
@@ -137,7 +138,7 @@ impl Inner {
     ) -> Result<(), ReadError> {
         let mut applied = self.shared.applied();
         let reached = applied.wait_for(|applied| *applied >= index);
-        match tokio::time::timeout_at(deadline.into(), reached).await {
+        match rt::timeout_at(deadline, reached).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(ReadError::Stopped),
             Err(_) => Err(ReadError::Timeout {
@@ -160,7 +161,7 @@ impl Inner {
     /// Asks a quorum whether we still lead; no clock takes part.
     async fn read_index_here(&self, deadline: Instant) -> Attempt {
         let asked = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
-        match tokio::time::timeout_at(deadline.into(), asked).await {
+        match rt::timeout_at(deadline, asked).await {
             Err(_) => Attempt::Failed("a quorum did not answer".into()),
             Ok(Ok(linearizer)) => Attempt::Index(linearizer.read_log_id().index()),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::Weak,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use krakend_storage::GrantMember;
@@ -12,6 +12,7 @@ use openraft::{ChangeMembers, async_runtime::WatchReceiver};
 
 use super::{AlarmKind, Inner, members::within};
 use crate::{
+    rt::{self, Instant},
     error::ChangeError,
     network::{AskError, MembershipChange, ReplaceReply, Replacement},
     types::{Member, MemberId},
@@ -59,7 +60,7 @@ pub(super) async fn run(inner: Weak<Inner>, others: Vec<String>) {
         }
         drop(inner);
         asked = asked.wrapping_add(1);
-        tokio::time::sleep(ASK_EVERY).await;
+        rt::sleep(ASK_EVERY).await;
     }
 }
 
@@ -188,7 +189,7 @@ impl Inner {
     pub(super) async fn wait_for_place(&self) {
         let begun = Instant::now();
         while !self.is_member(self.local.identity().manager_id) {
-            tokio::time::sleep(super::inner::RETRY).await;
+            rt::sleep(super::inner::RETRY).await;
         }
         tracing::info!(
             took_ms = begun.elapsed().as_millis() as u64,

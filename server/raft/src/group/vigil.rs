@@ -16,11 +16,11 @@ use std::{
 use futures::future::join_all;
 use krakend_proto::manager::Reply;
 use openraft::{async_runtime::WatchReceiver, raft::TransferLeaderRequest};
-use tokio::net::TcpStream;
 use tonic::Streaming;
 
 use super::Inner;
 use crate::{
+    rt,
     network::{AskError, DeathQuestion, DeathReply, Peers, Run},
     types::{LogId, Member, MemberId},
 };
@@ -48,8 +48,9 @@ pub(super) async fn keep(inner: Weak<Inner>) {
             }
         };
         tokio::select! {
+            biased;
             changed = leadership.changed() => if changed.is_err() { return },
-            () = watching => tokio::time::sleep(RETRY).await,
+            () = watching => rt::sleep(RETRY).await,
         }
     }
 }
@@ -95,7 +96,7 @@ async fn attend(inner: &Weak<Inner>, leader: MemberId) -> Option<(Run, Streaming
         (inner.peers.dialer(), inner.local.clone(), address, member)
     };
     let opening = Peers::attend(&dialer, &local, &address, (leader, member.store_id));
-    tokio::time::timeout(OPEN_WITHIN, opening).await.ok()?
+    rt::timeout(OPEN_WITHIN, opening).await.ok()?
 }
 
 async fn look_again(inner: &Weak<Inner>, leader: MemberId, run: Run) -> Seen {
@@ -103,10 +104,10 @@ async fn look_again(inner: &Weak<Inner>, leader: MemberId, run: Run) -> Seen {
     let Some((address, _)) = place else {
         return Seen::Unknown;
     };
-    match tokio::time::timeout(REDIAL_WITHIN, TcpStream::connect(&address)).await {
+    match rt::timeout(REDIAL_WITHIN, rt::dial(&address)).await {
         // The machine answers that nobody listens there any more.
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Seen::Dead,
-        Ok(Ok(_)) => {}
+        Ok(Ok(())) => {}
         _ => return Seen::Unknown,
     }
     match attend(inner, leader).await {
@@ -143,7 +144,7 @@ impl Inner {
         let mut dead = self.dead.subscribe();
         let wanted = Some((asked.leader, asked.term));
         let seen = dead.wait_for(|it| *it == wanted);
-        let seen = tokio::time::timeout(CONFIRM_WITHIN, seen).await;
+        let seen = rt::timeout(CONFIRM_WITHIN, seen).await;
         DeathReply {
             seen: matches!(seen, Ok(Ok(_))),
             last_log: self.last_log(),
@@ -171,7 +172,7 @@ impl Inner {
             return;
         }
         if chosen(&seen) != Some(me) {
-            tokio::time::sleep(TURN).await;
+            rt::sleep(TURN).await;
         }
         if self.follows(leader, term) {
             tracing::info!("the leader's process has ended: taking over without waiting");

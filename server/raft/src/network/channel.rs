@@ -6,6 +6,21 @@ use tonic::transport::{
     Certificate, Channel, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig,
 };
 
+/// What requests to another manager go through.
+#[cfg(not(test))]
+pub(crate) type Transport = Channel;
+#[cfg(test)]
+pub(crate) use crate::simulation::Transport;
+
+#[cfg(not(test))]
+fn transport(channel: Channel) -> Transport {
+    channel
+}
+#[cfg(test)]
+fn transport(channel: Channel) -> Transport {
+    Transport::Real(channel)
+}
+
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
 /// A peer that answers no ping for this long is dialled anew.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -59,12 +74,20 @@ impl Dialer {
         Self { tls }
     }
 
+    pub(crate) fn tls(&self) -> Option<PeerTls> {
+        self.tls.clone()
+    }
+
     /// A connection that is dialled at its first use, and again whenever it is needed and broken; each time where
     /// `address` says.
     pub(crate) fn lazy(
         &self,
         address: impl Fn() -> String + Send + Sync + 'static,
-    ) -> Result<Channel, tonic::transport::Error> {
+    ) -> Result<Transport, tonic::transport::Error> {
+        #[cfg(test)]
+        if crate::simulation::is_running() {
+            return Ok(Transport::simulated(address));
+        }
         let endpoint = self.endpoint(&address())?;
         let connector = tower::service_fn(move |_: http::Uri| {
             let address = address();
@@ -76,12 +99,16 @@ impl Dialer {
                 Ok::<_, std::io::Error>(TokioIo::new(stream))
             }
         });
-        Ok(endpoint.connect_with_connector_lazy(connector))
+        Ok(transport(endpoint.connect_with_connector_lazy(connector)))
     }
 
     /// A connection that stands on return.
-    pub(crate) async fn connect(&self, address: &str) -> Result<Channel, tonic::transport::Error> {
-        self.endpoint(address)?.connect().await
+    pub(crate) async fn connect(&self, address: &str) -> Result<Transport, tower::BoxError> {
+        #[cfg(test)]
+        if crate::simulation::is_running() {
+            return Transport::connected(address.into()).await;
+        }
+        Ok(transport(self.endpoint(address)?.connect().await?))
     }
 
     /// Fails when the TLS material or the address cannot be used.

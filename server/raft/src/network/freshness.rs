@@ -1,7 +1,7 @@
 use std::{
     sync::{Mutex, PoisonError},
-    time::Instant,
 };
+use crate::rt::Instant;
 
 /// How fresh a follower's state is: since when it contains everything that its leader had committed.
 ///

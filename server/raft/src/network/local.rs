@@ -2,7 +2,6 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use krakend_domain::FEATURE_LEVEL;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 
 use super::{AddressBook, Clock, Clocks, PROTOCOL, clocks::Asked, freshness::Freshness, release};
 use crate::{
+    rt::{self, Instant},
     store::Shared,
     types::{ManagerNode, Member, MemberId},
 };
@@ -54,7 +54,7 @@ impl Local {
             identity: Mutex::new(identity),
             shared,
             book: AddressBook::default(),
-            run: Uuid::new_v4(),
+            run: rt::new_id(),
             started: Instant::now(),
             freshness: Freshness::new(),
             clocks: Clocks::new(clock),

@@ -65,6 +65,15 @@ impl WriteBehind {
         }))
     }
 
+    /// Writes nothing: a simulation keeps the state itself.
+    #[cfg(test)]
+    pub(crate) fn none() -> Arc<Self> {
+        Arc::new(Self {
+            wake: Mutex::default(),
+            thread: Mutex::default(),
+        })
+    }
+
     /// Says that there is something to write.
     pub(crate) fn wake(&self) {
         if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -3,12 +3,12 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
-use krakend_storage::LogStore;
 use openraft::{
     LogState, OptionalSend, RaftLogReader,
     storage::{IOFlushed, RaftLogStorage},
 };
 
+use super::LogStore;
 use crate::{
     codec,
     types::{Entry, LogId, TypeConfig, Vote},
@@ -82,7 +82,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(any(test, feature = "planted-bugs"))]
         if crate::planted::has(crate::planted::Bug::VoteNotPersisted) {
             return Ok(());
         }
@@ -113,7 +113,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
             .into_iter()
             .map(|entry| codec::entry_to_record(&entry))
             .collect();
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(any(test, feature = "planted-bugs"))]
         if crate::planted::has(crate::planted::Bug::AckBeforeFsync) {
             self.log.append(records?, drop).await?;
             callback.io_completed(Ok(()));
