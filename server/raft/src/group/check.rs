@@ -14,8 +14,8 @@ use krakend_storage::{FileError, write_atomic};
 
 use super::{AlarmKind, Inner};
 use crate::{
-    rt::{self, Instant},
     network::{HashReply, HashRequest},
+    rt::{self, Instant},
     store::StateHash,
     types::{Member, MemberId},
 };
@@ -180,8 +180,7 @@ impl Inner {
         );
         let path = mark(self.local.data_dir());
         let text = format!("{message}\n");
-        let marked =
-            rt::spawn_blocking(move || write_atomic(&path, text.as_bytes())).await;
+        let marked = rt::spawn_blocking(move || write_atomic(&path, text.as_bytes())).await;
         if let Ok(Err(error)) = marked {
             tracing::error!(%error, "the quarantine does not outlive a restart");
         }

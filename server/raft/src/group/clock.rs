@@ -1,17 +1,14 @@
 //! Whether this manager's clock may stamp entries.
 
-use std::{
-    sync::Weak,
-    time::Duration,
-};
+use std::{sync::Weak, time::Duration};
 
 use krakend_domain::{ClockVerdict, MAX_OFFSET_MS, span};
 use uuid::Uuid;
 
 use super::Inner;
 use crate::{
-    types::MemberId,
     rt::{self, Instant},
+    types::MemberId,
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);

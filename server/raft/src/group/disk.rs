@@ -15,10 +15,7 @@ use krakend_domain::Command;
 use krakend_storage::{DiskSpace, ReserveFile};
 
 use super::{AlarmKind, Inner, status::note_fault};
-use crate::{
-    error::ProposeError,
-    rt,
-};
+use crate::{error::ProposeError, rt};
 
 const MIB: u64 = 1024 * 1024;
 /// The reserve where the settings name none: so much, or so large a part of the disk where that is less.
@@ -93,10 +90,7 @@ impl Inner {
     async fn looks_for_room(&self, settings: &DiskSettings) -> bool {
         let mut looked = std::pin::pin!(self.look_for_room(settings));
         let mut waited = Duration::ZERO;
-        while rt::timeout(settings.look_every, &mut looked)
-            .await
-            .is_err()
-        {
+        while rt::timeout(settings.look_every, &mut looked).await.is_err() {
             waited += settings.look_every;
             if waited >= settings.stall_after {
                 return false;

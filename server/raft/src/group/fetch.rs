@@ -12,9 +12,9 @@ use tonic::Status;
 
 use super::Inner;
 use crate::{
-    rt,
     codec,
     network::{Dialer, FetchRequest, Local, MAX_MESSAGE_BYTES, PIECE_BYTES, envelope},
+    rt,
     store::{LogStore, build_snapshot},
     types::SnapshotMeta,
 };
@@ -144,9 +144,8 @@ impl Inner {
             }
             build_snapshot(&frozen, &files).map(|it| Some(it.snapshot))
         };
-        let given: std::io::Result<Option<SnapshotFile>> = rt::spawn_blocking(give)
-            .await
-            .map_err(|it| internal(&it))?;
+        let given: std::io::Result<Option<SnapshotFile>> =
+            rt::spawn_blocking(give).await.map_err(|it| internal(&it))?;
         let file = given.map_err(|it| internal(&it))?.ok_or_else(|| {
             Status::failed_precondition(format!(
                 "this manager has not applied entry {} either",

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::Inner;
 use crate::{
-    rt,
     error::FormError,
     network::{
         AskError, GrantReply, GrantRequest, JoinReply, JoinRequest, ProbeReply, ProbeRequest,
     },
+    rt,
     types::{Member, MemberId},
 };
 

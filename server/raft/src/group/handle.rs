@@ -18,10 +18,10 @@ use super::{
     Alarm, ClockStatus, GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve,
 };
 use crate::{
-    rt::Instant,
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
     network::{MembershipChange, PeerService, PeerTls, PeerVerify},
     offline::Frozen,
+    rt::Instant,
     types::{ManagerNode, MemberId},
 };
 
@@ -52,6 +52,12 @@ impl GroupHandle {
         let dialer = crate::network::Dialer::new(None);
         let inner = Inner::start(config, opened, dialer, clock).await?;
         Ok(Self { inner })
+    }
+
+    /// All that is applied.
+    #[cfg(test)]
+    pub(crate) fn current(&self) -> crate::store::Current {
+        self.inner.shared.read().clone()
     }
 
     /// Raft's own view of who leads.

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{alarms::Alarms, status::Leadership};
 use crate::{
-    rt,
     network::{Local, PeerTls, Peers},
+    rt,
     store::{LogStore, Shared, WriteBehind},
     timers::Timers,
     types::{Member, MemberId, Raft},

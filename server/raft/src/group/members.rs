@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::{Inner, inner::RETRY};
 use crate::{
-    rt::{self, Instant},
     error::ChangeError,
     network::{ChangeReply, JoinReply, JoinRequest, MembershipChange},
+    rt::{self, Instant},
     types::{ManagerNode, Member, MemberId, TypeConfig},
 };
 

@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use krakend_storage::SyncFault;
+use krakend_storage::{LogPosition, SyncFault};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
@@ -19,10 +19,10 @@ use super::{
     vigil,
 };
 use crate::{
-    rt,
     error::OpenError,
     network::{Clock, Dialer, Local, NetworkFactory, PeerTls, Peers},
-    store::{LogStorage, LogStore, StateMachine},
+    rt,
+    store::{LogStorage, LogStore, StateMachine, build_snapshot},
     timers::Timers,
     types::{ManagerNode, Raft},
 };
@@ -127,6 +127,7 @@ impl Inner {
             clock.clone(),
         ));
         fill_gap(&opened, &dialer, &local).await?;
+        cover_gap(&opened).await?;
         let Opened {
             lock,
             log,
@@ -204,6 +205,33 @@ async fn fill_gap(opened: &Opened, dialer: &Dialer, local: &Local) -> Result<(),
     }
     let found = fetch::fetch(dialer, local, &opened.files, others, purged).await;
     Ok(fetch::reconcile(&opened.log, found.position).await?)
+}
+
+/// A log that ends before the applied state is purged up to there when Raft starts, and a purged log wants a snapshot
+/// that reaches as far. So it comes to be: a follower applies what the others have on disk before it has it on its own,
+/// the state is written, and then the power goes.
+async fn cover_gap(opened: &Opened) -> Result<(), OpenError> {
+    let summary = opened.log.summary().await?;
+    let index = |it: Option<LogPosition>| it.map_or(0, |it| it.index);
+    let frozen = opened.shared.read().clone();
+    let applied = frozen.last_applied.map_or(0, |it| it.index);
+    let begins = match index(summary.last) < applied {
+        true => applied,
+        false => index(summary.purged),
+    };
+    let newest = opened.files.newest()?.map(|it| it.position);
+    if applied < begins || begins <= index(newest) {
+        return Ok(());
+    }
+    tracing::warn!(
+        applied,
+        "no snapshot reaches to where the log begins: writing one"
+    );
+    let files = opened.files.clone();
+    let written = rt::spawn_blocking(move || build_snapshot(&frozen, &files)).await;
+    let failed = |error: &dyn std::fmt::Display| OpenError::Raft(error.to_string());
+    let written = written.map_err(|error| failed(&error))?;
+    written.map(drop).map_err(|error| failed(&error))
 }
 
 /// Leaves nothing running behind an error.

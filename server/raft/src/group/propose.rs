@@ -5,10 +5,10 @@ use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
 
 use super::{Inner, clock, inner::RETRY};
 use crate::{
-    rt::{self, Instant},
     codec,
     error::ProposeError,
     network::{AskError, MAX_COMMAND_BYTES, ProposeReply, ProposeRequest},
+    rt::{self, Instant},
     types::{Answer, Payload, TypeConfig},
 };
 

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::{Inner, inner::RETRY};
 use crate::{
-    rt::{self, Instant},
     error::ReadError,
     network::{ReadIndexReply, ReadIndexRequest},
+    rt::{self, Instant},
 };
 
 /// A frozen state, with where and how fresh it is.

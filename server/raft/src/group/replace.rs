@@ -1,20 +1,16 @@
 //! How a manager whose log was damaged takes its old place: it comes as a learner under a new id, and once it has
 //! caught up the leader exchanges the two ids in one change. The number of voters never falls.
 
-use std::{
-    collections::BTreeSet,
-    sync::Weak,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Weak, time::Duration};
 
 use krakend_storage::GrantMember;
 use openraft::{ChangeMembers, async_runtime::WatchReceiver};
 
 use super::{AlarmKind, Inner, members::within};
 use crate::{
-    rt::{self, Instant},
     error::ChangeError,
     network::{AskError, MembershipChange, ReplaceReply, Replacement},
+    rt::{self, Instant},
     types::{Member, MemberId},
 };
 

@@ -20,8 +20,8 @@ use tonic::Streaming;
 
 use super::Inner;
 use crate::{
-    rt,
     network::{AskError, DeathQuestion, DeathReply, Peers, Run},
+    rt,
     types::{LogId, Member, MemberId},
 };
 

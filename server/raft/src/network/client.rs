@@ -20,8 +20,7 @@ use tonic::{Code, Response, Status};
 
 use super::{Local, MAX_MESSAGE_BYTES, Transport, message::SnapshotHead};
 use crate::{
-    rt,
-    codec,
+    codec, rt,
     types::{Member, MemberId, Snapshot, TypeConfig, Vote},
 };
 

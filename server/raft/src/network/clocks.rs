@@ -6,10 +6,7 @@ use std::{
 
 use krakend_domain::{ClockVerdict, judge};
 
-use crate::{
-    types::MemberId,
-    rt::Instant,
-};
+use crate::{rt::Instant, types::MemberId};
 
 /// Gives UTC in milliseconds since 1970.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;

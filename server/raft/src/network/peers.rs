@@ -1,9 +1,4 @@
-use std::{
-    collections::HashMap,
-    future::Future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use krakend_proto::manager::{Envelope, Reply, manager_peer_client::ManagerPeerClient};
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,8 +8,8 @@ use uuid::Uuid;
 
 use super::{Dialer, Local, MAX_MESSAGE_BYTES, Run, Transport};
 use crate::{
-    {codec, types::MemberId},
     rt::{self, Instant},
+    {codec, types::MemberId},
 };
 
 /// Connections that are kept; a group has few members.

@@ -16,9 +16,9 @@ use super::message::{
     ProbeRequest, ProposeRequest, ReadIndexRequest, Replacement, Run, SnapshotHead,
 };
 use crate::{
-    rt::{self, Instant},
     codec,
     group::Inner,
+    rt::{self, Instant},
     types::{MemberId, Snapshot, TypeConfig},
 };
 

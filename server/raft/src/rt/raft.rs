@@ -2,8 +2,8 @@
 
 use std::{future::Future, io, time::Duration};
 
-use openraft::{AsyncRuntime, OptionalSend};
 use openraft::impls::TokioRuntime;
+use openraft::{AsyncRuntime, OptionalSend};
 
 use super::tested::{self, Elapsed, JoinError, JoinHandle, Sleep, Timeout};
 use crate::simulation::{Random, is_running, world};

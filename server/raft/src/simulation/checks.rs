@@ -95,7 +95,9 @@ pub(crate) fn applied(entry: Applying, answer: &Answer, shared: &Shared) {
     if super::is_running() {
         let current = shared.read();
         let newest = current.state.newest_version(&FleetName::default_fleet());
-        world().checks().applied(entry, answer, newest.map(Arc::as_ref));
+        world()
+            .checks()
+            .applied(entry, answer, newest.map(Arc::as_ref));
     }
 }
 
@@ -116,9 +118,16 @@ impl Checks {
             hash: entry.hash ^ answer.rotate_left(7),
             newest: newest.map(|it| it.number),
         };
-        world().note("applied", &[world().here().0, entry.index, entry.term, new.hash]);
+        world().note(
+            "applied",
+            &[world().here().0, entry.index, entry.term, new.hash],
+        );
         let mut seen = self.lock();
-        let first = seen.applied.entry(entry.index).or_insert(new.clone()).clone();
+        let first = seen
+            .applied
+            .entry(entry.index)
+            .or_insert(new.clone())
+            .clone();
         if first != new {
             let index = entry.index;
             world().fail(format!(
@@ -193,7 +202,11 @@ impl Checks {
             ));
         }
         seen.known = seen.known.max(done.index);
-        let first = seen.acknowledged.entry(operation).or_insert(done.clone()).clone();
+        let first = seen
+            .acknowledged
+            .entry(operation)
+            .or_insert(done.clone())
+            .clone();
         if first != done {
             world().fail(format!(
                 "idempotent writes: {operation} was answered with {first:?} and with {done:?}"
@@ -215,7 +228,9 @@ impl Checks {
             let (operation, index) = (version.operation, version.index);
             let number = *number;
             if let Some(twice) = found.insert(operation, Acknowledged { number, index }) {
-                world().fail(format!("writes: {operation} is both {twice:?} and version {number}"));
+                world().fail(format!(
+                    "writes: {operation} is both {twice:?} and version {number}"
+                ));
             }
             if version.parent != parent {
                 world().fail(format!("writes: version {number} has another parent"));
@@ -236,9 +251,14 @@ impl Checks {
             }
         }
         if let Some(there) = seen.refused.iter().find(|it| found.contains_key(it)) {
-            world().fail(format!("writes: {there} was refused, and is there all the same"));
+            world().fail(format!(
+                "writes: {there} was refused, and is there all the same"
+            ));
         }
         let count = (seen.acknowledged.len(), seen.refused.len());
-        world().note("compared", &[count.0 as u64, count.1 as u64, found.len() as u64]);
+        world().note(
+            "compared",
+            &[count.0 as u64, count.1 as u64, found.len() as u64],
+        );
     }
 }

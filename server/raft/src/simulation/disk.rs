@@ -153,6 +153,16 @@ impl Disk {
         unsynced.len() - kept
     }
 
+    /// The power is gone, and with it the newest entries; the applied state is not.
+    pub(super) fn lose_entries(&self, state: Current, count: usize) {
+        let mut content = self.lock();
+        content.state = Some(state);
+        for _ in 0..count {
+            content.durable.entries.pop_last();
+        }
+        content.seen = content.durable.clone();
+    }
+
     pub(super) fn keep_state(&self, state: Current) {
         self.lock().state = Some(state);
     }

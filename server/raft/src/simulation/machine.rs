@@ -97,7 +97,10 @@ impl Machine {
     }
 
     fn process(&self) -> std::sync::MutexGuard<'_, Process> {
-        self.0.process.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .process
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The manager that runs here, once it has opened its data.
@@ -111,7 +114,8 @@ impl Machine {
     }
 
     pub(super) fn leads(&self) -> bool {
-        self.group().is_some_and(|(_, group)| group.leadership().borrow().is_me)
+        self.group()
+            .is_some_and(|(_, group)| group.leadership().borrow().is_me)
     }
 
     pub(super) fn set_clock(&self, ahead_ms: i64) {
@@ -142,12 +146,25 @@ impl Machine {
         let world = world();
         let Process { host, group } = std::mem::take(&mut *self.process());
         let Some(host) = host else { return };
-        world.net().listen(&address(self.place()), self.place(), None);
+        world
+            .net()
+            .listen(&address(self.place()), self.place(), None);
         world.net().set_dark(self.place(), power);
         world.end(host);
         drop(group);
         let lost = world.random(|random| self.0.disk.crash(power, random));
         world.note("crash", &[self.place(), u64::from(power), lost as u64]);
+    }
+
+    /// The process and the newest entries of its log are gone; what it had applied is on disk.
+    pub(super) fn lose_entries(&self, count: usize) {
+        let Some((_, group)) = self.group() else {
+            return;
+        };
+        let state = group.current();
+        drop(group);
+        self.crash(false);
+        self.0.disk.lose_entries(state, count);
     }
 
     async fn run(&self, host: Host) {
@@ -170,11 +187,16 @@ impl Machine {
             Err(error) => return world.fail(format!("machine {}: {error}", self.place())),
         };
         let served = group.service(None);
-        world.net().listen(&address(self.place()), self.place(), Some((host, served)));
+        world
+            .net()
+            .listen(&address(self.place()), self.place(), Some((host, served)));
         self.process().group = Some(group.clone());
         world.spawn(host, watch_leader(world.clone(), group.clone()));
         world.spawn(host, keep_state(world.clone(), self.0.disk.clone(), shared));
-        world.spawn(host, watch_fault(world.clone(), self.place(), group.clone()));
+        world.spawn(
+            host,
+            watch_fault(world.clone(), self.place(), group.clone()),
+        );
         world.spawn(host, lead(group.clone()));
         if let Err(error) = group.form(&self.0.peers, self.0.expect).await {
             world.fail(format!("machine {} forms no group: {error}", self.place()));

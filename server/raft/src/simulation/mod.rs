@@ -14,6 +14,7 @@ mod nemesis;
 mod network;
 mod random;
 mod run;
+#[cfg(test)]
 mod tests;
 mod trace;
 mod workload;

@@ -60,8 +60,12 @@ fn halves(world: &World, places: &[Place]) -> BTreeSet<(Place, Place)> {
     let mut mixed = places.to_vec();
     world.random(|random| random.shuffle(&mut mixed));
     let (left, right) = mixed.split_at(mixed.len() / 2);
-    let pairs = left.iter().flat_map(|one| right.iter().map(move |other| (*one, *other)));
-    pairs.flat_map(|(one, other)| [(one, other), (other, one)]).collect()
+    let pairs = left
+        .iter()
+        .flat_map(|one| right.iter().map(move |other| (*one, *other)));
+    pairs
+        .flat_map(|(one, other)| [(one, other), (other, one)])
+        .collect()
 }
 
 fn one_way(world: &World, places: &[Place]) -> BTreeSet<(Place, Place)> {
@@ -165,7 +169,10 @@ fn hand_over(world: &World, leader: &Machine, to: &Machine) {
         return;
     };
     let to = to.id();
-    world.spawn(host, async move { drop(group.transfer_leadership(to).await) });
+    world.spawn(
+        host,
+        async move { drop(group.transfer_leadership(to).await) },
+    );
 }
 
 /// Ends all faults.

@@ -18,11 +18,7 @@ use http_body_util::{BodyExt, StreamBody};
 use krakend_proto::manager::manager_peer_server::ManagerPeerServer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{
-    Status,
-    body::Body,
-    transport::Channel,
-};
+use tonic::{Status, body::Body, transport::Channel};
 use tower::{BoxError, Service};
 
 use super::world::{Host, World, world};
@@ -80,7 +76,10 @@ impl Net {
     }
 
     pub(super) fn listen(&self, address: &str, place: Place, served: Option<(Host, Served)>) {
-        let old = self.lock().listening.insert(address.into(), (place, served));
+        let old = self
+            .lock()
+            .listening
+            .insert(address.into(), (place, served));
         drop(old);
     }
 
@@ -253,7 +252,9 @@ async fn find(world: &World, address: &str, anew: bool) -> io::Result<(Way, Host
     match served {
         Some((host, served)) => Ok((way, host, served)),
         None => {
-            world.sleep(way.takes(world) + way.back().takes(world)).await;
+            world
+                .sleep(way.takes(world) + way.back().takes(world))
+                .await;
             Err(io::ErrorKind::ConnectionRefused.into())
         }
     }
@@ -263,7 +264,9 @@ async fn find(world: &World, address: &str, anew: bool) -> io::Result<(Way, Host
 pub(crate) async fn dial(address: &str) -> io::Result<()> {
     let world = world();
     let (way, ..) = find(&world, address, true).await?;
-    world.sleep(way.takes(&world) + way.back().takes(&world)).await;
+    world
+        .sleep(way.takes(&world) + way.back().takes(&world))
+        .await;
     Ok(())
 }
 
@@ -336,7 +339,10 @@ async fn serve(
     let world = world();
     let work = async {
         way.pass(&world, arrives).await;
-        world.note("call", &[way.from, way.to, request.uri().path().len() as u64]);
+        world.note(
+            "call",
+            &[way.from, way.to, request.uri().path().len() as u64],
+        );
         let Ok(response) = served.call(request).await;
         let (parts, body) = response.into_parts();
         let (sender, receiver) = pipe(way.back());

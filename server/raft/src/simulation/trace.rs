@@ -33,7 +33,8 @@ impl Trace {
         if self.told.len() == KEEP {
             self.told.pop_front();
         }
-        self.told.push_back(format!("{now:>12.6?} {what} {numbers:?}"));
+        self.told
+            .push_back(format!("{now:>12.6?} {what} {numbers:?}"));
     }
 
     /// The same seed gives the same number.

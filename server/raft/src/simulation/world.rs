@@ -201,7 +201,9 @@ impl World {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).into()));
                 let text = text.unwrap_or_else(|| "something".into());
-                state.failure.get_or_insert(format!("a task panicked: {text}"));
+                state
+                    .failure
+                    .get_or_insert(format!("a task panicked: {text}"));
                 state.tasks.remove(&id)
             }
         };
@@ -232,7 +234,11 @@ impl World {
     }
 
     /// Begins a task of a host, unless that one has ended.
-    pub(super) fn spawn(&self, host: Host, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
+    pub(super) fn spawn(
+        &self,
+        host: Host,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> TaskId {
         let work: Work = Box::pin(work);
         let mut state = lock(&self.state);
         state.counted += 1;
@@ -262,7 +268,12 @@ impl World {
             let mut state = lock(&self.state);
             state.ended.insert(host);
             state.paused.remove(&host);
-            let ids: Vec<TaskId> = state.tasks.iter().filter(|(_, it)| it.host == host).map(|(id, _)| *id).collect();
+            let ids: Vec<TaskId> = state
+                .tasks
+                .iter()
+                .filter(|(_, it)| it.host == host)
+                .map(|(id, _)| *id)
+                .collect();
             ids.iter().filter_map(|id| state.tasks.remove(id)).collect()
         };
         drop(gone);

@@ -14,8 +14,7 @@ use super::{
     snapshot::{SnapshotBuilder, build as build_snapshot},
 };
 use crate::{
-    rt,
-    codec,
+    codec, rt,
     types::{Answer, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
 };
 

@@ -5,8 +5,7 @@ use openraft::RaftSnapshotBuilder;
 
 use super::shared::Current;
 use crate::{
-    rt,
-    codec,
+    codec, rt,
     types::{Snapshot, SnapshotMeta, TypeConfig},
 };
 
