@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use krakend_storage::{Grant, GrantMember};
+use openraft::async_runtime::WatchReceiver;
 use uuid::Uuid;
 
 use super::Inner;
@@ -169,18 +170,28 @@ impl Inner {
             .grant
             .as_ref()
             .is_some_and(|it| it.group_id == theirs && !it.members.is_empty());
-        if identity.group_id.is_some() || promised {
+        // A leader may have let us in, spoken to us, and lost its leadership before the others had the entry: then
+        // nobody knows of us, and we have nothing but the group's id.
+        let has_log = self
+            .raft
+            .metrics()
+            .borrow_watched()
+            .last_log_index
+            .is_some();
+        if promised || (identity.group_id.is_some() && has_log) {
             return Ok(Step::Waiting(format!("the leader of group {theirs}")));
         }
         // Kept before the question, because the leader speaks to us before it answers.
         let initiator = identity.manager_id;
         self.local.change(|identity| {
-            identity.grant = Some(Grant {
-                group_id: theirs,
-                initiator,
-                round: 0,
-                members: Vec::new(),
-            });
+            if identity.group_id.is_none() {
+                identity.grant = Some(Grant {
+                    group_id: theirs,
+                    initiator,
+                    round: 0,
+                    members: Vec::new(),
+                });
+            }
         })?;
         let request = JoinRequest {
             manager_id: identity.manager_id,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 /// Lines that are kept for whoever looks at a failure.
-const KEEP: usize = 4_000;
+const KEEP: usize = 100_000;
 
 /// What happened, as one number, and the newest of it in words.
 #[derive(Debug, Default)]
