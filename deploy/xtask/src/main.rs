@@ -8,6 +8,7 @@ mod jepsen;
 mod krakend;
 mod run;
 mod setup;
+mod sim;
 mod test;
 mod web;
 
@@ -36,6 +37,8 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Build everything and treat a group of real managers badly: partitions, kills, pauses; exit 0 or 1
     Jepsen(jepsen::JepsenArgs),
+    /// Live through seeds in a simulated world: managers in one process, with partitions, crashes and power losses
+    Sim(sim::SimArgs),
     /// Build for release and measure against peers: `bench group` for three managers against three etcd members
     Bench(bench::BenchArgs),
     /// Run every test, the formatter's and the linter's included
@@ -53,6 +56,7 @@ fn main() -> Result<()> {
         Task::Web(args) => web::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Jepsen(args) => jepsen::run(&args),
+        Task::Sim(args) => sim::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Test => test::run(),
         Task::Fmt => run::cargo(&["fmt", "--all"]),

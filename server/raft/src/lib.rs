@@ -11,8 +11,11 @@ mod error;
 mod group;
 mod network;
 mod offline;
-#[cfg(feature = "planted-bugs")]
+#[cfg(any(test, feature = "planted-bugs"))]
 mod planted;
+mod rt;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod timers;
 mod types;

@@ -24,7 +24,17 @@ pub(crate) enum Bug {
 
 /// Whether this manager has that bug.
 pub(crate) fn has(bug: Bug) -> bool {
+    #[cfg(test)]
+    if crate::simulation::is_running() {
+        return PLANTED.get() == Some(bug);
+    }
     *CHOSEN == Some(bug)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The bug of this thread's simulation.
+    pub(crate) static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
 }
 
 static CHOSEN: LazyLock<Option<Bug>> = LazyLock::new(|| {

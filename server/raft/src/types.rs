@@ -15,6 +15,7 @@ openraft::declare_raft_types!(
         R = Answer,
         NodeId = MemberId,
         Node = Member,
+        AsyncRuntime = crate::rt::Runtime,
         // One leader in a term; the default allows several.
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, MemberId>,
 );

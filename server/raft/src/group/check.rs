@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Weak,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use krakend_domain::Command;
@@ -15,6 +15,7 @@ use krakend_storage::{FileError, write_atomic};
 use super::{AlarmKind, Inner};
 use crate::{
     network::{HashReply, HashRequest},
+    rt::{self, Instant},
     store::StateHash,
     types::{Member, MemberId},
 };
@@ -52,7 +53,7 @@ fn mark(dir: &Path) -> PathBuf {
 /// Compares every so often, whenever this manager leads.
 pub(super) async fn run(inner: Weak<Inner>, every: Duration) {
     loop {
-        tokio::time::sleep(every).await;
+        rt::sleep(every).await;
         let Some(inner) = inner.upgrade() else { return };
         if inner.is_leader() {
             inner.compare_states().await;
@@ -112,7 +113,7 @@ impl Inner {
                 if let Some(hash) = self.hash_of(id, &member, index, None).await {
                     return Some((id, member, hash));
                 }
-                tokio::time::sleep(ASK_EVERY).await;
+                rt::sleep(ASK_EVERY).await;
             }
             None
         });
@@ -179,8 +180,7 @@ impl Inner {
         );
         let path = mark(self.local.data_dir());
         let text = format!("{message}\n");
-        let marked =
-            tokio::task::spawn_blocking(move || write_atomic(&path, text.as_bytes())).await;
+        let marked = rt::spawn_blocking(move || write_atomic(&path, text.as_bytes())).await;
         if let Ok(Err(error)) = marked {
             tracing::error!(%error, "the quarantine does not outlive a restart");
         }

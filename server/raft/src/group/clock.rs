@@ -1,15 +1,15 @@
 //! Whether this manager's clock may stamp entries.
 
-use std::{
-    sync::Weak,
-    time::{Duration, Instant},
-};
+use std::{sync::Weak, time::Duration};
 
 use krakend_domain::{ClockVerdict, MAX_OFFSET_MS, span};
 use uuid::Uuid;
 
 use super::Inner;
-use crate::types::MemberId;
+use crate::{
+    rt::{self, Instant},
+    types::MemberId,
+};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Between two attempts to hand the leadership on.
@@ -89,7 +89,7 @@ pub(super) async fn watch(inner: Weak<Inner>) {
     let mut said = false;
     let mut next = Instant::now();
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        rt::sleep(LOOK_EVERY).await;
         let Some(inner) = inner.upgrade() else { return };
         inner.note_leading();
         let ClockVerdict::Off { ahead_ms } = inner.clock_verdict(inner.local.clocks().now_ms())

@@ -15,7 +15,7 @@ use krakend_domain::Command;
 use krakend_storage::{DiskSpace, ReserveFile};
 
 use super::{AlarmKind, Inner, status::note_fault};
-use crate::error::ProposeError;
+use crate::{error::ProposeError, rt};
 
 const MIB: u64 = 1024 * 1024;
 /// The reserve where the settings name none: so much, or so large a part of the disk where that is less.
@@ -64,7 +64,7 @@ impl Default for DiskSettings {
 pub(super) async fn run(inner: Weak<Inner>, settings: DiskSettings) {
     let mut waited = Duration::ZERO;
     loop {
-        tokio::time::sleep(settings.look_every).await;
+        rt::sleep(settings.look_every).await;
         let Some(inner) = inner.upgrade() else { return };
         waited = longer(waited, inner.log.stalled_for(), settings.look_every);
         if waited >= settings.stall_after {
@@ -90,10 +90,7 @@ impl Inner {
     async fn looks_for_room(&self, settings: &DiskSettings) -> bool {
         let mut looked = std::pin::pin!(self.look_for_room(settings));
         let mut waited = Duration::ZERO;
-        while tokio::time::timeout(settings.look_every, &mut looked)
-            .await
-            .is_err()
-        {
+        while rt::timeout(settings.look_every, &mut looked).await.is_err() {
             waited += settings.look_every;
             if waited >= settings.stall_after {
                 return false;
@@ -105,7 +102,7 @@ impl Inner {
     async fn look_for_room(&self, settings: &DiskSettings) {
         let dir = self.local.data_dir().to_owned();
         let (probe, reserve) = (settings.probe.clone(), settings.reserve_bytes);
-        let looked = tokio::task::spawn_blocking(move || {
+        let looked = rt::spawn_blocking(move || {
             let space = probe(&dir)?;
             let reserve = reserve.unwrap_or(RESERVE_BYTES.min(space.total / RESERVE_PART));
             keep_reserve(&dir, space, reserve);

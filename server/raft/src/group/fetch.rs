@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use krakend_proto::manager::{Reply, manager_peer_client::ManagerPeerClient};
-use krakend_storage::{LogPosition, LogStore, SnapshotFile, SnapshotFiles};
+use krakend_storage::{LogPosition, SnapshotFile, SnapshotFiles};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -14,7 +14,8 @@ use super::Inner;
 use crate::{
     codec,
     network::{Dialer, FetchRequest, Local, MAX_MESSAGE_BYTES, PIECE_BYTES, envelope},
-    store::build_snapshot,
+    rt,
+    store::{LogStore, build_snapshot},
     types::SnapshotMeta,
 };
 
@@ -39,7 +40,7 @@ pub(super) async fn fetch(
         let mut reasons = Vec::new();
         for address in others {
             let attempt = fetch_from(dialer, local, files, address, at_least);
-            match tokio::time::timeout(ATTEMPT_WITHIN, attempt).await {
+            match rt::timeout(ATTEMPT_WITHIN, attempt).await {
                 Ok(Ok(file)) => {
                     tracing::info!(
                         index = file.position.index,
@@ -59,7 +60,7 @@ pub(super) async fn fetch(
             );
         }
         attempts = attempts.wrapping_add(1);
-        tokio::time::sleep(RETRY).await;
+        rt::sleep(RETRY).await;
     }
 }
 
@@ -92,7 +93,7 @@ async fn fetch_from(
         incoming.write(&piece.payload).map_err(|it| text(&it))?;
     }
     let files = files.clone();
-    tokio::task::spawn_blocking(move || files.accept(incoming, position))
+    rt::spawn_blocking(move || files.accept(incoming, position))
         .await
         .map_err(|it| text(&it))?
         .map_err(|it| text(&it))
@@ -143,9 +144,8 @@ impl Inner {
             }
             build_snapshot(&frozen, &files).map(|it| Some(it.snapshot))
         };
-        let given: std::io::Result<Option<SnapshotFile>> = tokio::task::spawn_blocking(give)
-            .await
-            .map_err(|it| internal(&it))?;
+        let given: std::io::Result<Option<SnapshotFile>> =
+            rt::spawn_blocking(give).await.map_err(|it| internal(&it))?;
         let file = given.map_err(|it| internal(&it))?.ok_or_else(|| {
             Status::failed_precondition(format!(
                 "this manager has not applied entry {} either",
@@ -160,9 +160,9 @@ async fn send(file: SnapshotFile) -> std::io::Result<ReceiverStream<Result<Reply
     let meta = krakend_storage::SnapshotReader::open(&file.path)?
         .meta()
         .to_vec();
-    let mut content = tokio::fs::File::open(&file.path).await?;
+    let mut content = rt::File::open(&file.path).await?;
     let (sender, receiver) = mpsc::channel(PIECES);
-    tokio::spawn(async move {
+    rt::spawn(async move {
         let mut payload = meta;
         loop {
             let piece = Reply {

@@ -9,14 +9,14 @@ use std::{path::Path, sync::Arc};
 
 use krakend_storage::{
     DataDirLock, Grant, GrantMember, Identity, LogError, LogOwner, LogPosition, LogSettings,
-    LogStore, SnapshotFiles, StateError, SyncFault, finish_replacement, set_aside,
+    SnapshotFiles, StateError, SyncFault, finish_replacement, set_aside,
 };
 
 use super::{GroupConfig, check, known};
 use crate::{
     codec,
     error::OpenError,
-    store::{Shared, WriteBehind},
+    store::{LogStore, Shared, WriteBehind},
 };
 
 /// Everything that depends on the log; in this order, because a member whose log is gone is damaged as well, should
@@ -27,8 +27,8 @@ const SET_ASIDE: [&str; 3] = ["log", "state", "snapshots"];
 const STATE: [&str; 2] = ["state", "snapshots"];
 
 /// What lies on disk, opened and verified.
-pub(super) struct Opened {
-    pub lock: DataDirLock,
+pub(crate) struct Opened {
+    pub lock: Option<DataDirLock>,
     pub identity: Identity,
     pub log: LogStore,
     pub files: SnapshotFiles,
@@ -74,7 +74,7 @@ pub(super) fn open(config: &GroupConfig) -> Result<Opened, OpenError> {
     let shared = Shared::new(current);
     let behind = WriteBehind::start(store, shared.clone())?;
     Ok(Opened {
-        lock,
+        lock: Some(lock),
         identity,
         log,
         files,

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use krakend_storage::{Grant, GrantMember};
+use openraft::async_runtime::WatchReceiver;
 use uuid::Uuid;
 
 use super::Inner;
@@ -15,6 +16,7 @@ use crate::{
     network::{
         AskError, GrantReply, GrantRequest, JoinReply, JoinRequest, ProbeReply, ProbeRequest,
     },
+    rt,
     types::{Member, MemberId},
 };
 
@@ -57,7 +59,7 @@ impl Inner {
                 Step::Waiting(_) => {}
             }
             steps = steps.wrapping_add(1);
-            tokio::time::sleep(STEP_EVERY).await;
+            rt::sleep(STEP_EVERY).await;
         }
     }
 
@@ -115,7 +117,7 @@ impl Inner {
         let _one = self.forming.lock().await;
         // A member that restarts has its membership in the log; only an empty log is begun here.
         self.local.change(|identity| {
-            identity.group_id.get_or_insert_with(Uuid::new_v4);
+            identity.group_id.get_or_insert_with(rt::new_id);
             identity.grant = None;
         })?;
         self.initialize(self.alone()).await
@@ -168,18 +170,28 @@ impl Inner {
             .grant
             .as_ref()
             .is_some_and(|it| it.group_id == theirs && !it.members.is_empty());
-        if identity.group_id.is_some() || promised {
+        // A leader may have let us in, spoken to us, and lost its leadership before the others had the entry: then
+        // nobody knows of us, and we have nothing but the group's id.
+        let has_log = self
+            .raft
+            .metrics()
+            .borrow_watched()
+            .last_log_index
+            .is_some();
+        if promised || (identity.group_id.is_some() && has_log) {
             return Ok(Step::Waiting(format!("the leader of group {theirs}")));
         }
         // Kept before the question, because the leader speaks to us before it answers.
         let initiator = identity.manager_id;
         self.local.change(|identity| {
-            identity.grant = Some(Grant {
-                group_id: theirs,
-                initiator,
-                round: 0,
-                members: Vec::new(),
-            });
+            if identity.group_id.is_none() {
+                identity.grant = Some(Grant {
+                    group_id: theirs,
+                    initiator,
+                    round: 0,
+                    members: Vec::new(),
+                });
+            }
         })?;
         let request = JoinRequest {
             manager_id: identity.manager_id,
@@ -233,7 +245,7 @@ impl Inner {
         let grant = match identity.grant {
             Some(grant) if grant.initiator == me && grant.members == members => grant,
             older => Grant {
-                group_id: Uuid::new_v4(),
+                group_id: rt::new_id(),
                 initiator: me,
                 round: older.map_or(1, |older| older.round + 1),
                 members,

@@ -2,6 +2,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::rt;
+
 /// Lets callers that come while a question is on its way share the next one: the answer to a question that was asked
 /// after a caller came is good for that caller too. At most one question is on its way.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl<T: Clone + Send + 'static> Gate<T> {
         };
         if begin {
             // Not by this caller, who may give up while others wait.
-            tokio::spawn(serve(self.shared.clone(), ask));
+            rt::spawn(serve(self.shared.clone(), ask));
         }
         answer.await.ok()
     }

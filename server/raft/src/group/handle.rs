@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use krakend_domain::{Command, Event, SecretHolder, SecretId};
@@ -21,6 +21,7 @@ use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
     network::{MembershipChange, PeerService, PeerVerify},
     offline::Frozen,
+    rt::Instant,
     types::{ManagerNode, MemberId},
 };
 
@@ -39,6 +40,35 @@ impl GroupHandle {
     ) -> Result<Self, OpenError> {
         let inner = Inner::open(config, tls, Arc::new(clock)).await?;
         Ok(Self { inner })
+    }
+
+    /// On what a simulation has opened.
+    #[cfg(test)]
+    pub(crate) async fn simulated(
+        config: GroupConfig,
+        opened: super::Opened,
+        clock: crate::network::Clock,
+    ) -> Result<Self, OpenError> {
+        let dialer = crate::network::Dialer::new(None);
+        let inner = Inner::start(config, opened, dialer, clock).await?;
+        Ok(Self { inner })
+    }
+
+    /// All that is applied.
+    #[cfg(test)]
+    pub(crate) fn current(&self) -> crate::store::Current {
+        self.inner.shared.read().clone()
+    }
+
+    /// Raft's own view of who leads.
+    #[cfg(test)]
+    pub(crate) fn metrics(
+        &self,
+    ) -> openraft::type_config::alias::WatchReceiverOf<
+        crate::types::TypeConfig,
+        openraft::metrics::RaftServerMetrics<crate::types::TypeConfig>,
+    > {
+        self.inner.raft.server_metrics()
     }
 
     /// Who this manager is.

@@ -5,18 +5,16 @@ use std::{
 };
 
 use krakend_proto::tls::LiveTls;
-use krakend_storage::{DataDirLock, LogStore, SnapshotFiles};
+use krakend_storage::{DataDirLock, SnapshotFiles};
 use openraft::{ServerState, async_runtime::WatchReceiver};
-use tokio::{
-    runtime::{Handle, Runtime},
-    sync::watch,
-};
+use tokio::{runtime::Handle, sync::watch};
 use uuid::Uuid;
 
 use super::{alarms::Alarms, gate::Gate, read::ReadIndex, status::Leadership};
 use crate::{
     network::{Local, Peers},
-    store::{Shared, WriteBehind},
+    rt,
+    store::{LogStore, Shared, WriteBehind},
     timers::Timers,
     types::{Member, MemberId, Raft},
 };
@@ -49,9 +47,10 @@ pub(crate) struct Inner {
     pub(super) attended: watch::Sender<Option<MemberId>>,
     /// The leader whose process was seen to end, and its term.
     pub(super) dead: watch::Sender<Option<(MemberId, u64)>>,
-    pub(super) threads: Handle,
+    /// Where they run; a simulation has none.
+    pub(super) threads: Option<Handle>,
     /// Raft's threads; gone after the stop.
-    pub(super) runtime: Mutex<Option<Runtime>>,
+    pub(super) runtime: Mutex<Option<rt::Pool>>,
     pub(super) lock: Mutex<Option<DataDirLock>>,
 }
 
@@ -91,7 +90,7 @@ impl Inner {
         let _ = self.raft.shutdown().await;
         self.log.close().await;
         let behind = self.behind.clone();
-        let _ = tokio::task::spawn_blocking(move || behind.close()).await;
+        let _ = rt::spawn_blocking(move || behind.close()).await;
         self.stop_runtime();
         drop(
             self.lock

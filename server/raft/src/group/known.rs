@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Inner;
+use crate::rt;
 
 const FILE: &str = "known-managers.json";
 const FORMAT: u32 = 1;
@@ -85,7 +86,7 @@ async fn write(inner: &Inner, managers: Vec<KnownManager>) {
         let content = serde_json::to_vec_pretty(&file).unwrap_or_default();
         krakend_storage::write_atomic(&path, &content)
     };
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
+    if let Ok(Err(error)) = rt::spawn_blocking(write).await {
         tracing::warn!(%error, "the known managers are not written down");
     }
 }

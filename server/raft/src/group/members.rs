@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use openraft::{
@@ -14,6 +14,7 @@ use super::{Inner, inner::RETRY};
 use crate::{
     error::ChangeError,
     network::{ChangeReply, JoinReply, JoinRequest, MembershipChange},
+    rt::{self, Instant},
     types::{ManagerNode, Member, MemberId, TypeConfig},
 };
 
@@ -36,7 +37,7 @@ impl Inner {
                 ChangeReply::NotLeader if Instant::now() + RETRY >= deadline => {
                     return Err(ChangeError::NoLeader);
                 }
-                ChangeReply::NotLeader => tokio::time::sleep(RETRY).await,
+                ChangeReply::NotLeader => rt::sleep(RETRY).await,
             }
         }
     }
@@ -174,7 +175,7 @@ impl Inner {
                     remaining,
                 });
             }
-            tokio::time::sleep(RETRY).await;
+            rt::sleep(RETRY).await;
         }
     }
 
@@ -193,7 +194,7 @@ impl Inner {
             .map_err(|error| ChangeError::Refused(error.to_string()))?;
         let mut leadership = self.leadership.subscribe();
         let moved = leadership.wait_for(|now| now.leader == Some(to.0));
-        match tokio::time::timeout(3 * self.timers.election_max(), moved).await {
+        match rt::timeout(3 * self.timers.election_max(), moved).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(ChangeError::Indeterminate(format!(
                 "manager {to} did not take the leadership"
@@ -253,7 +254,7 @@ impl Inner {
 pub(super) async fn within<T>(
     change: impl Future<Output = Result<T, RaftError<TypeConfig, ClientWriteError<TypeConfig>>>>,
 ) -> Result<(), ChangeError> {
-    match tokio::time::timeout(CHANGE_WITHIN, change).await {
+    match rt::timeout(CHANGE_WITHIN, change).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => {
             Err(ChangeError::NoLeader)

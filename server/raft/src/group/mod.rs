@@ -33,4 +33,6 @@ pub use propose::Proposed;
 pub use read::StateView;
 pub use status::{GroupStatus, Leadership, MemberStatus, RaftRole};
 
+#[cfg(test)]
+pub(crate) use files::Opened;
 pub(crate) use inner::Inner;

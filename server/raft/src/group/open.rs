@@ -5,11 +5,8 @@ use std::{
 };
 
 use krakend_proto::tls::LiveTls;
-use krakend_storage::{LogStore, SyncFault};
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::{Semaphore, watch},
-};
+use krakend_storage::{LogPosition, SyncFault};
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     Inner,
@@ -26,7 +23,8 @@ use super::{
 use crate::{
     error::OpenError,
     network::{Clock, Dialer, Local, NetworkFactory, Peers},
-    store::{LogStorage, StateMachine},
+    rt,
+    store::{LogStorage, LogStore, StateMachine, build_snapshot},
     timers::Timers,
     types::{ManagerNode, Raft},
 };
@@ -101,12 +99,24 @@ impl Inner {
         tls: Option<LiveTls>,
         clock: Clock,
     ) -> Result<Arc<Self>, OpenError> {
-        let raft_config = config.timers.config(config.snapshots.keep_entries)?;
-        let dialer = Dialer::new(tls.clone());
+        config.timers.config(config.snapshots.keep_entries)?;
+        let dialer = Dialer::new(tls);
         let to_open = config.clone();
-        let opened = tokio::task::spawn_blocking(move || files::open(&to_open))
+        let opened = rt::spawn_blocking(move || files::open(&to_open))
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))??;
+        Self::start(config, opened, dialer, clock).await
+    }
+
+    /// Starts Raft, and everything that watches it.
+    pub(crate) async fn start(
+        config: GroupConfig,
+        opened: Opened,
+        dialer: Dialer,
+        clock: Clock,
+    ) -> Result<Arc<Self>, OpenError> {
+        let raft_config = config.timers.config(config.snapshots.keep_entries)?;
+        let tls = dialer.tls();
         let local = Arc::new(Local::new(
             config.data_dir,
             config.manager,
@@ -115,6 +125,7 @@ impl Inner {
             clock.clone(),
         ));
         fill_gap(&opened, &dialer, &local).await?;
+        cover_gap(&opened).await?;
         let Opened {
             lock,
             log,
@@ -124,7 +135,7 @@ impl Inner {
             others,
             ..
         } = opened;
-        let runtime = runtime()?;
+        let runtime = rt::Pool::new(THREADS, "raft").map_err(OpenError::Thread)?;
         let machine = StateMachine::new(shared.clone(), behind.clone(), files.clone());
         let network = NetworkFactory::new(dialer.clone(), local.clone());
         let start = Raft::new(
@@ -158,9 +169,9 @@ impl Inner {
             leader_changes: AtomicU64::new(0),
             attended: watch::Sender::new(None),
             dead: watch::Sender::new(None),
-            threads: runtime.handle().clone(),
+            threads: runtime.handle(),
             runtime: Mutex::new(None),
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(lock),
         });
         runtime.spawn(status::watch_leadership(Arc::downgrade(&inner)));
         runtime.spawn(clock::watch(Arc::downgrade(&inner)));
@@ -196,17 +207,35 @@ async fn fill_gap(opened: &Opened, dialer: &Dialer, local: &Local) -> Result<(),
     Ok(fetch::reconcile(&opened.log, found.position).await?)
 }
 
-fn runtime() -> Result<Runtime, OpenError> {
-    Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("raft")
-        .enable_all()
-        .build()
-        .map_err(OpenError::Thread)
+/// A log that ends before the applied state is purged up to there when Raft starts, and a purged log wants a snapshot
+/// that reaches as far. So it comes to be: a follower applies what the others have on disk before it has it on its own,
+/// the state is written, and then the power goes.
+async fn cover_gap(opened: &Opened) -> Result<(), OpenError> {
+    let summary = opened.log.summary().await?;
+    let index = |it: Option<LogPosition>| it.map_or(0, |it| it.index);
+    let frozen = opened.shared.read().clone();
+    let applied = frozen.last_applied.map_or(0, |it| it.index);
+    let begins = match index(summary.last) < applied {
+        true => applied,
+        false => index(summary.purged),
+    };
+    let newest = opened.files.newest()?.map(|it| it.position);
+    if applied < begins || begins <= index(newest) {
+        return Ok(());
+    }
+    tracing::warn!(
+        applied,
+        "no snapshot reaches to where the log begins: writing one"
+    );
+    let files = opened.files.clone();
+    let written = rt::spawn_blocking(move || build_snapshot(&frozen, &files)).await;
+    let failed = |error: &dyn std::fmt::Display| OpenError::Raft(error.to_string());
+    let written = written.map_err(|error| failed(&error))?;
+    written.map(drop).map_err(|error| failed(&error))
 }
 
 /// Leaves nothing running behind an error.
-async fn give_up(runtime: Runtime, log: &LogStore, reason: String) -> OpenError {
+async fn give_up(runtime: rt::Pool, log: &LogStore, reason: String) -> OpenError {
     runtime.shutdown_background();
     log.close().await;
     OpenError::Raft(reason)

@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use krakend_domain::{Applied, ClockVerdict, Command, LogEntry};
 use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
@@ -8,6 +8,7 @@ use crate::{
     codec,
     error::ProposeError,
     network::{AskError, MAX_COMMAND_BYTES, ProposeReply, ProposeRequest},
+    rt::{self, Instant},
     types::{Answer, Payload, TypeConfig},
 };
 
@@ -60,7 +61,7 @@ impl Inner {
                 return Err(failure);
             }
             // Held until there is a leader: sooner when one is elected.
-            let _ = tokio::time::timeout(RETRY, leadership.changed()).await;
+            let _ = rt::timeout(RETRY, leadership.changed()).await;
         }
     }
 
@@ -123,7 +124,7 @@ impl Inner {
             Err(error) => return Attempt::Done(Err(error)),
         };
         let write = self.raft.client_write(payload);
-        match tokio::time::timeout_at(deadline.into(), write).await {
+        match rt::timeout_at(deadline, write).await {
             Err(_) => indeterminate("no answer before the deadline".into()),
             Ok(Ok(done)) => Attempt::Done(match done.data {
                 Answer::Command(Ok(applied)) => Ok(Proposed {
@@ -168,6 +169,7 @@ impl Inner {
         let mut leadership = self.leadership.subscribe();
         let deposed = leadership.wait_for(|now| now.leader.is_some_and(|it| it != leader.0));
         let answer = tokio::select! {
+            biased;
             answer = asked => answer,
             _ = deposed, if repeatable => return indeterminate(format!("manager {leader} no longer leads")),
         };

@@ -1,7 +1,4 @@
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use krakend_domain::ClusterState;
 use openraft::{
@@ -15,6 +12,7 @@ use super::{Inner, inner::RETRY};
 use crate::{
     error::ReadError,
     network::{ReadIndexReply, ReadIndexRequest},
+    rt::{self, Instant},
 };
 
 /// A frozen state, with where and how fresh it is.
@@ -98,7 +96,7 @@ impl Inner {
         self: &Arc<Self>,
         deadline: Instant,
     ) -> Result<StateView, ReadError> {
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(any(test, feature = "planted-bugs"))]
         if crate::planted::has(crate::planted::Bug::ReadWithoutReadIndex) {
             return Ok(self.stale());
         }
@@ -123,7 +121,7 @@ impl Inner {
                     },
                 });
             }
-            tokio::time::sleep(RETRY).await;
+            rt::sleep(RETRY).await;
         };
         self.wait_applied(index, begun, deadline).await?;
         let mut view = self.stale();
@@ -139,7 +137,7 @@ impl Inner {
     ) -> Result<(), ReadError> {
         let mut applied = self.shared.applied();
         let reached = applied.wait_for(|applied| *applied >= index);
-        match tokio::time::timeout_at(deadline.into(), reached).await {
+        match rt::timeout_at(deadline, reached).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(ReadError::Stopped),
             Err(_) => Err(ReadError::Timeout {
@@ -183,7 +181,7 @@ impl Inner {
                 }
             }
         };
-        match tokio::time::timeout_at(deadline.into(), self.reads.pass(ask)).await {
+        match rt::timeout_at(deadline, self.reads.pass(ask)).await {
             Ok(Some(found)) => found,
             Ok(None) => ReadIndex::Failed("asking for the commit index failed".into()),
             Err(_) => ReadIndex::Failed("the leader did not answer".into()),
@@ -193,7 +191,7 @@ impl Inner {
     /// Asks a quorum whether we still lead; no clock takes part.
     async fn read_index_here(&self, within: Duration) -> ReadIndex {
         let asked = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
-        match tokio::time::timeout(within, asked).await {
+        match rt::timeout(within, asked).await {
             Err(_) => ReadIndex::Failed("a quorum did not answer".into()),
             Ok(Ok(linearizer)) => ReadIndex::Index(linearizer.read_log_id().index()),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
@@ -221,6 +219,7 @@ impl Inner {
         let mut leadership = self.leadership.subscribe();
         let deposed = leadership.wait_for(|now| now.leader.is_some_and(|it| it != leader.0));
         let answer = tokio::select! {
+            biased;
             answer = asked => answer,
             _ = deposed => return ReadIndex::NotLeader,
         };

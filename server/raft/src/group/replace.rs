@@ -1,11 +1,7 @@
 //! How a manager whose log was damaged takes its old place: it comes as a learner under a new id, and once it has
 //! caught up the leader exchanges the two ids in one change. The number of voters never falls.
 
-use std::{
-    collections::BTreeSet,
-    sync::Weak,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Weak, time::Duration};
 
 use krakend_storage::GrantMember;
 use openraft::{ChangeMembers, async_runtime::WatchReceiver};
@@ -14,6 +10,7 @@ use super::{AlarmKind, Inner, members::within};
 use crate::{
     error::ChangeError,
     network::{AskError, MembershipChange, ReplaceReply, Replacement},
+    rt::{self, Instant},
     types::{Member, MemberId},
 };
 
@@ -59,7 +56,7 @@ pub(super) async fn run(inner: Weak<Inner>, others: Vec<String>) {
         }
         drop(inner);
         asked = asked.wrapping_add(1);
-        tokio::time::sleep(ASK_EVERY).await;
+        rt::sleep(ASK_EVERY).await;
     }
 }
 
@@ -188,7 +185,7 @@ impl Inner {
     pub(super) async fn wait_for_place(&self) {
         let begun = Instant::now();
         while !self.is_member(self.local.identity().manager_id) {
-            tokio::time::sleep(super::inner::RETRY).await;
+            rt::sleep(super::inner::RETRY).await;
         }
         tracing::info!(
             took_ms = begun.elapsed().as_millis() as u64,

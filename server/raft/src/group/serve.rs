@@ -49,7 +49,7 @@ pub(super) async fn serve(
         return serving(on(inner.threads.clone(), served), until).await;
     };
     let incoming = {
-        let _entered = inner.threads.enter();
+        let _entered = inner.threads.as_ref().map(Handle::enter);
         accept(listener, tls, "the managers' port", stop)
     };
     let served = router.serve_with_incoming(incoming);
@@ -68,10 +68,10 @@ async fn serving(
 
 /// Has what `future` spawns, connections above all, run on those threads: between Raft and its messages lies no other
 /// thread then, and nothing that an API caller does keeps them waiting.
-async fn on<F: Future>(threads: Handle, future: F) -> F::Output {
+async fn on<F: Future>(threads: Option<Handle>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|context| {
-        let _entered = threads.enter();
+        let _entered = threads.as_ref().map(Handle::enter);
         future.as_mut().poll(context)
     })
     .await

@@ -1,12 +1,13 @@
-use std::{sync::Weak, time::Instant};
+use std::sync::Weak;
 
 use openraft::async_runtime::WatchReceiver;
 
 use super::{AlarmKind, Inner, open::SnapshotSettings};
+use crate::rt::{self, Instant};
 
 /// Has Raft write a snapshot after so many bytes of log or after so long, on every manager by itself.
 pub(super) async fn run(inner: Weak<Inner>, settings: SnapshotSettings) {
-    let mut look = tokio::time::interval(settings.look_every);
+    let mut look = rt::interval(settings.look_every);
     let mut last = Mark::default();
     loop {
         look.tick().await;
@@ -49,7 +50,7 @@ pub(super) async fn run(inner: Weak<Inner>, settings: SnapshotSettings) {
 /// What was set aside wants to be looked at and then deleted; until then the alarm stays.
 async fn look_for_damaged(inner: &Inner) {
     let (dir, files) = (inner.local.data_dir().to_owned(), inner.files.clone());
-    let found = tokio::task::spawn_blocking(move || {
+    let found = rt::spawn_blocking(move || {
         let mut found = krakend_storage::set_aside_dirs(&dir).unwrap_or_default();
         found.extend(files.damaged().unwrap_or_default());
         found

@@ -16,12 +16,12 @@ use std::{
 use futures::future::join_all;
 use krakend_proto::manager::Reply;
 use openraft::{async_runtime::WatchReceiver, raft::TransferLeaderRequest};
-use tokio::net::TcpStream;
 use tonic::Streaming;
 
 use super::Inner;
 use crate::{
     network::{AskError, DeathQuestion, DeathReply, Peers, Run},
+    rt,
     types::{LogId, Member, MemberId},
 };
 
@@ -52,6 +52,7 @@ pub(super) async fn keep(inner: Weak<Inner>) {
             }
         };
         tokio::select! {
+            biased;
             changed = leadership.changed() => if changed.is_err() { return },
             () = watching => {}
         }
@@ -76,7 +77,7 @@ async fn watch(inner: &Weak<Inner>, leader: MemberId, term: u64) {
             Seen::Gone => break,
             Seen::Unknown => {
                 failures += 1;
-                tokio::time::sleep(if failures < QUICKLY { AGAIN } else { RETRY }).await;
+                rt::sleep(if failures < QUICKLY { AGAIN } else { RETRY }).await;
             }
         }
     }
@@ -85,7 +86,7 @@ async fn watch(inner: &Weak<Inner>, leader: MemberId, term: u64) {
     inner.dead.send_replace(Some((leader, term)));
     while inner.follows(leader, term) {
         inner.succeed(leader, term).await;
-        tokio::time::sleep(AGAIN).await;
+        rt::sleep(AGAIN).await;
     }
 }
 
@@ -110,13 +111,13 @@ async fn attend(inner: &Weak<Inner>, leader: MemberId) -> Seen {
     let Some((dialer, local, address, member)) = found else {
         return Seen::Unknown;
     };
-    match tokio::time::timeout(REDIAL_WITHIN, TcpStream::connect(&address)).await {
+    match rt::timeout(REDIAL_WITHIN, rt::dial(&address)).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Seen::Gone,
-        Ok(Ok(_)) => {}
+        Ok(Ok(())) => {}
         _ => return Seen::Unknown,
     }
     let opening = Peers::attend(&dialer, &local, &address, (leader, member.store_id));
-    match tokio::time::timeout(OPEN_WITHIN, opening).await {
+    match rt::timeout(OPEN_WITHIN, opening).await {
         Ok(Some((run, stream))) => Seen::Alive(run, Box::new(stream)),
         _ => Seen::Unknown,
     }
@@ -148,7 +149,7 @@ impl Inner {
         let mut dead = self.dead.subscribe();
         let wanted = Some((asked.leader, asked.term));
         let seen = dead.wait_for(|it| *it == wanted);
-        let seen = tokio::time::timeout(CONFIRM_WITHIN, seen).await;
+        let seen = rt::timeout(CONFIRM_WITHIN, seen).await;
         DeathReply {
             seen: matches!(seen, Ok(Ok(_))),
             last_log: self.last_log(),
@@ -176,7 +177,7 @@ impl Inner {
             return;
         }
         if chosen(&seen) != Some(me) {
-            tokio::time::sleep(TURN).await;
+            rt::sleep(TURN).await;
         }
         if self.follows(leader, term) {
             tracing::info!("the leader's process has ended: taking over without waiting");

@@ -16,6 +16,21 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
+/// What requests to another manager go through.
+#[cfg(not(test))]
+pub(crate) type Transport = Channel;
+#[cfg(test)]
+pub(crate) use crate::simulation::Transport;
+
+#[cfg(not(test))]
+fn transport(channel: Channel) -> Transport {
+    channel
+}
+#[cfg(test)]
+fn transport(channel: Channel) -> Transport {
+    Transport::Real(channel)
+}
+
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
 /// A peer that answers no ping for this long is dialled anew.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -40,29 +55,42 @@ impl Dialer {
         }
     }
 
+    pub(crate) fn tls(&self) -> Option<LiveTls> {
+        self.tls.clone()
+    }
+
     /// A connection that is dialled at its first use, and again whenever it is needed and broken; each time where
     /// `address` says, with the certificate and the trust of then.
     pub(crate) fn lazy(
         &self,
         address: impl Fn() -> String + Send + Sync + 'static,
-    ) -> Result<Channel, tonic::transport::Error> {
+    ) -> Result<Transport, tonic::transport::Error> {
+        #[cfg(test)]
+        if crate::simulation::is_running() {
+            return Ok(Transport::simulated(address));
+        }
         let endpoint = endpoint(&address())?;
         let dialer = self.clone();
         let connector = tower::service_fn(move |_: http::Uri| {
             let (dialer, address) = (dialer.clone(), address());
             async move { dialer.dial(&address).await }
         });
-        Ok(endpoint.connect_with_connector_lazy(connector))
+        Ok(transport(endpoint.connect_with_connector_lazy(connector)))
     }
 
     /// A connection that stands on return.
-    pub(crate) async fn connect(&self, address: &str) -> Result<Channel, tonic::transport::Error> {
+    pub(crate) async fn connect(&self, address: &str) -> Result<Transport, tower::BoxError> {
+        #[cfg(test)]
+        if crate::simulation::is_running() {
+            return Transport::connected(address.into()).await;
+        }
         let (dialer, to) = (self.clone(), address.to_owned());
         let connector = tower::service_fn(move |_: http::Uri| {
             let (dialer, address) = (dialer.clone(), to.clone());
             async move { dialer.dial(&address).await }
         });
-        endpoint(address)?.connect_with_connector(connector).await
+        let channel = endpoint(address)?.connect_with_connector(connector).await?;
+        Ok(transport(channel))
     }
 
     async fn dial(&self, address: &str) -> io::Result<TokioIo<Pin<Box<dyn Io>>>> {

@@ -16,11 +16,11 @@ use openraft::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{io::AsyncReadExt, sync::Semaphore};
-use tonic::{Code, Response, Status, transport::Channel};
+use tonic::{Code, Response, Status};
 
-use super::{Local, MAX_MESSAGE_BYTES, message::SnapshotHead};
+use super::{Local, MAX_MESSAGE_BYTES, Transport, message::SnapshotHead};
 use crate::{
-    codec,
+    codec, rt,
     types::{Member, MemberId, Snapshot, TypeConfig, Vote},
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct PeerConnection {
     member: Member,
     local: Arc<Local>,
     /// Absent when the address or the TLS material cannot be used.
-    client: Result<ManagerPeerClient<Channel>, String>,
+    client: Result<ManagerPeerClient<Transport>, String>,
 }
 
 impl PeerConnection {
@@ -47,7 +47,7 @@ impl PeerConnection {
         target: MemberId,
         member: Member,
         local: Arc<Local>,
-        channel: Result<Channel, String>,
+        channel: Result<Transport, String>,
     ) -> Self {
         let client = channel.map(|channel| {
             ManagerPeerClient::new(channel)
@@ -62,7 +62,7 @@ impl PeerConnection {
         }
     }
 
-    fn client(&self) -> Result<ManagerPeerClient<Channel>, RpcError> {
+    fn client(&self) -> Result<ManagerPeerClient<Transport>, RpcError> {
         self.client
             .clone()
             .map_err(|reason| unreachable(&self.target, &reason))
@@ -81,11 +81,11 @@ impl PeerConnection {
     ) -> Result<T, RpcError>
     where
         T: DeserializeOwned,
-        F: FnOnce(ManagerPeerClient<Channel>, Envelope) -> Fut,
+        F: FnOnce(ManagerPeerClient<Transport>, Envelope) -> Fut,
         Fut: Future<Output = Result<Response<Reply>, Status>>,
     {
         let asked = self.local.clocks().ask();
-        let reply = tokio::time::timeout(within, call(self.client()?, request))
+        let reply = rt::timeout(within, call(self.client()?, request))
             .await
             .map_err(|_| network_text(format!("manager {}: no answer in {within:?}", self.target)))?
             .map_err(|status| failed(&self.target, &status))?;
@@ -242,8 +242,9 @@ impl RaftNetworkV2<TypeConfig> for PeerConnection {
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let within = option.hard_ttl();
-        let send = tokio::time::timeout(within, self.send_snapshot(vote, snapshot));
+        let send = rt::timeout(within, self.send_snapshot(vote, snapshot));
         tokio::select! {
+            biased;
             sent = send => match sent {
                 Ok(sent) => Ok(sent?),
                 Err(_) => Err(network_text(format!("manager {}: the snapshot took more than {within:?}", self.target)).into()),
@@ -280,7 +281,7 @@ pub(crate) fn envelope<T: Serialize>(
 
 /// The file, piece by piece. A read error ends it early, which the receiver's checksum notices.
 async fn pieces(file: &SnapshotFile) -> std::io::Result<impl Stream<Item = Envelope> + use<>> {
-    let file = tokio::fs::File::open(&file.path).await?;
+    let file = rt::File::open(&file.path).await?;
     Ok(futures::stream::unfold(file, |mut file| async move {
         let mut piece = Vec::with_capacity(PIECE_BYTES);
         let read = (&mut file)

@@ -1,12 +1,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use krakend_domain::{ClockVerdict, judge};
 
-use crate::types::MemberId;
+use crate::{rt::Instant, types::MemberId};
 
 /// Gives UTC in milliseconds since 1970.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -1,7 +1,5 @@
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
+use crate::rt::Instant;
+use std::sync::{Mutex, PoisonError};
 
 /// How fresh a follower's state is: since when it contains everything that its leader had committed.
 ///

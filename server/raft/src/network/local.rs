@@ -2,7 +2,6 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use krakend_domain::FEATURE_LEVEL;
@@ -16,6 +15,7 @@ use super::{
     secrets::Secrets,
 };
 use crate::{
+    rt::{self, Instant},
     store::Shared,
     types::{ManagerNode, Member, MemberId},
 };
@@ -59,7 +59,7 @@ impl Local {
             identity: Mutex::new(identity),
             shared,
             book: AddressBook::default(),
-            run: Uuid::new_v4(),
+            run: rt::new_id(),
             started: Instant::now(),
             freshness: Freshness::new(),
             clocks: Clocks::new(clock),

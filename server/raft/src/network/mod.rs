@@ -16,7 +16,7 @@ mod server;
 pub use server::{PeerService, PeerVerify};
 
 pub(crate) use book::AddressBook;
-pub(crate) use channel::Dialer;
+pub(crate) use channel::{Dialer, Transport};
 pub(crate) use client::{PIECE_BYTES, envelope};
 pub(crate) use clocks::{Clock, Clocks};
 pub(crate) use factory::NetworkFactory;

@@ -1,18 +1,16 @@
-use std::{
-    collections::HashMap,
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use krakend_proto::manager::{Envelope, Reply, manager_peer_client::ManagerPeerClient};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
-use tonic::{Response, Status, Streaming, transport::Channel};
+use tonic::{Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::{Dialer, Local, MAX_MESSAGE_BYTES, Run};
-use crate::{codec, types::MemberId};
+use super::{Dialer, Local, MAX_MESSAGE_BYTES, Run, Transport};
+use crate::{
+    rt::{self, Instant},
+    {codec, types::MemberId},
+};
 
 /// Connections that are kept; a group has few members.
 const KEEP: usize = 64;
@@ -22,7 +20,7 @@ const KEEP: usize = 64;
 pub(crate) struct Peers {
     dialer: Dialer,
     local: Arc<Local>,
-    connected: Mutex<HashMap<String, Channel>>,
+    connected: Mutex<HashMap<String, Transport>>,
 }
 
 /// A question that got no answer.
@@ -60,7 +58,7 @@ impl Peers {
     where
         Q: Serialize,
         A: DeserializeOwned,
-        F: FnOnce(ManagerPeerClient<Channel>, Envelope) -> Fut,
+        F: FnOnce(ManagerPeerClient<Transport>, Envelope) -> Fut,
         Fut: Future<Output = Result<Response<Reply>, Status>>,
     {
         let until = Instant::now() + within;
@@ -83,7 +81,7 @@ impl Peers {
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let left = until.saturating_duration_since(Instant::now());
         let asked = self.local.clocks().ask();
-        match tokio::time::timeout(left, call(client, request)).await {
+        match rt::timeout(left, call(client, request)).await {
             Ok(Ok(reply)) => {
                 let reply = reply.get_ref();
                 if let Some((id, _)) = to {
@@ -141,7 +139,7 @@ impl Peers {
         self.dialer.clone()
     }
 
-    async fn channel(&self, address: &str, within: Duration) -> Result<Channel, AskError> {
+    async fn channel(&self, address: &str, within: Duration) -> Result<Transport, AskError> {
         if let Some(channel) = self.connected.lock().await.get(address) {
             return Ok(channel.clone());
         }
@@ -150,10 +148,10 @@ impl Peers {
             reason,
         };
         // Dialled before the question is sent, so that a peer that is down is no indeterminate answer.
-        let channel = tokio::time::timeout(within, self.dialer.connect(address))
+        let channel = rt::timeout(within, self.dialer.connect(address))
             .await
             .map_err(|_| not_sent(format!("no connection in {within:?}")))?
-            .map_err(|error| not_sent(innermost(&error)))?;
+            .map_err(|error| not_sent(innermost(error.as_ref())))?;
         let mut connected = self.connected.lock().await;
         if connected.len() >= KEEP {
             connected.clear();

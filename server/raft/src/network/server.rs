@@ -2,7 +2,6 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use krakend_proto::manager::{Envelope, Handshake, Reply, manager_peer_server::ManagerPeer};
@@ -19,6 +18,7 @@ use super::message::{
 use crate::{
     codec,
     group::Inner,
+    rt::{self, Instant},
     types::{MemberId, Snapshot, TypeConfig},
 };
 
@@ -128,7 +128,7 @@ impl PeerService {
             .map(codec::position)
             .ok_or_else(|| Status::invalid_argument("the snapshot contains nothing"))?;
         // On disk and verified before Raft hears of it.
-        let file = tokio::task::spawn_blocking(move || files.accept(incoming, position))
+        let file = rt::spawn_blocking(move || files.accept(incoming, position))
             .await
             .map_err(internal)?
             .map_err(internal)?;
@@ -175,7 +175,7 @@ impl ManagerPeer for PeerService {
         let service = self.clone();
         let mut messages = request.into_inner();
         // Answered before the first message is there: the leader may have nothing to send yet.
-        tokio::spawn(async move {
+        rt::spawn(async move {
             let first = match messages.message().await {
                 Ok(Some(first)) => first,
                 Ok(None) => return,
@@ -262,7 +262,7 @@ impl ManagerPeer for PeerService {
         let (sender, receiver) = mpsc::channel(1);
         let _ = sender.try_send(self.encode(&Run(self.inner.local.run)));
         // Held until the caller hangs up: what ends it before is the end of this process.
-        tokio::spawn(async move { sender.closed().await });
+        rt::spawn(async move { sender.closed().await });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 

@@ -114,6 +114,15 @@ impl WriteBehind {
         }))
     }
 
+    /// Writes nothing: a simulation keeps the state itself.
+    #[cfg(test)]
+    pub(crate) fn none() -> Arc<Self> {
+        Arc::new(Self {
+            bell: Arc::default(),
+            thread: Mutex::default(),
+        })
+    }
+
     /// Says that there is something to write.
     pub(crate) fn wake(&self) {
         self.bell.ring();

@@ -6,6 +6,8 @@ use std::{
 use krakend_domain::ClusterState;
 use sha2::{Digest as _, Sha256};
 
+use crate::rt;
+
 /// SHA-256 over every record of a state, in order.
 pub(crate) type StateHash = [u8; 32];
 
@@ -36,17 +38,15 @@ impl Checks {
             kept.busy = true;
         }
         let checks = self.clone();
-        let spawned = std::thread::Builder::new()
-            .name("state-hash".into())
-            .spawn(move || {
-                let hash = hash(&frozen);
-                let mut kept = checks.lock();
-                kept.busy = false;
-                kept.hashes.push_back((index, hash));
-                while kept.hashes.len() > KEEP {
-                    kept.hashes.pop_front();
-                }
-            });
+        let spawned = rt::spawn_thread("state-hash", move || {
+            let hash = hash(&frozen);
+            let mut kept = checks.lock();
+            kept.busy = false;
+            kept.hashes.push_back((index, hash));
+            while kept.hashes.len() > KEEP {
+                kept.hashes.pop_front();
+            }
+        });
         if let Err(error) = spawned {
             self.lock().busy = false;
             tracing::warn!(%error, "the state is not compared this time");
@@ -64,7 +64,7 @@ impl Checks {
     }
 }
 
-fn hash(state: &ClusterState) -> StateHash {
+pub(crate) fn hash(state: &ClusterState) -> StateHash {
     let mut hasher = Sha256::new();
     for (key, value) in state.records() {
         for part in [key, value] {

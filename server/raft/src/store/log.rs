@@ -3,13 +3,12 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
-use krakend_storage::LogStore;
 use openraft::{
     LogState, OptionalSend, RaftLogReader,
     storage::{IOFlushed, RaftLogStorage},
 };
 
-use super::Recent;
+use super::{LogStore, Recent};
 use crate::{
     codec,
     types::{Entry, LogId, TypeConfig, Vote},
@@ -90,7 +89,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(any(test, feature = "planted-bugs"))]
         if crate::planted::has(crate::planted::Bug::VoteNotPersisted) {
             return Ok(());
         }
@@ -120,7 +119,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         let entries: Vec<_> = entries.into_iter().collect();
         let records: io::Result<Vec<_>> = entries.iter().map(codec::entry_to_record).collect();
         self.recent.append(&entries);
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(any(test, feature = "planted-bugs"))]
         if crate::planted::has(crate::planted::Bug::AckBeforeFsync) {
             self.log.append(records?, drop).await?;
             callback.io_completed(Ok(()));

@@ -14,7 +14,7 @@ use super::{
     snapshot::{SnapshotBuilder, build as build_snapshot},
 };
 use crate::{
-    codec,
+    codec, rt,
     types::{Answer, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
 };
 
@@ -51,9 +51,9 @@ impl StateMachine {
         let Some(command) = command else {
             return Ok(Answer::None);
         };
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(any(test, feature = "planted-bugs"))]
         let command = crate::planted::understood(&current.state, command);
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(any(test, feature = "planted-bugs"))]
         if crate::planted::has(crate::planted::Bug::ApplyTwice) && index.is_multiple_of(8) {
             current.state.apply(index, &command);
         }
@@ -86,7 +86,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
             let index = entry.log_id.index;
+            #[cfg(test)]
+            let applying = crate::simulation::applying(&entry);
             let answer = self.apply_entry(entry)?;
+            #[cfg(test)]
+            crate::simulation::applied(applying, &answer, &self.shared);
             self.shared.publish_applied(index);
             failpoint::reach("applied");
             if let Some(responder) = responder {
@@ -107,7 +111,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
         let files = self.files.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = rt::spawn_blocking(move || {
             // The file comes first: the log may be purged as soon as this returns.
             let file = files.adopt(&snapshot)?;
             read_state(&file)
@@ -138,7 +142,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
         let (frozen, files) = (self.shared.read().clone(), self.files.clone());
-        tokio::task::spawn_blocking(move || current_snapshot(&frozen, &files))
+        rt::spawn_blocking(move || current_snapshot(&frozen, &files))
             .await
             .map_err(io::Error::other)?
     }

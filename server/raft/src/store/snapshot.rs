@@ -5,7 +5,7 @@ use openraft::RaftSnapshotBuilder;
 
 use super::shared::Current;
 use crate::{
-    codec,
+    codec, rt,
     types::{Snapshot, SnapshotMeta, TypeConfig},
 };
 
@@ -28,7 +28,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let frozen = self.frozen.clone();
         let files = self.files.clone();
-        tokio::task::spawn_blocking(move || build(&frozen, &files))
+        rt::spawn_blocking(move || build(&frozen, &files))
             .await
             .map_err(io::Error::other)?
     }

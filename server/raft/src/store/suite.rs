@@ -1,13 +1,13 @@
 //! openraft's own test suite for stores.
 
-use krakend_storage::{LogSettings, LogStore, SnapshotFiles};
+use krakend_storage::{LogSettings, SnapshotFiles};
 use openraft::{
     StorageError,
     testing::log::{StoreBuilder, Suite},
 };
 use tempfile::TempDir;
 
-use super::{LogStorage, Shared, StateMachine, WriteBehind};
+use super::{LogStorage, LogStore, Shared, StateMachine, WriteBehind};
 use crate::types::TypeConfig;
 
 struct Builder;
