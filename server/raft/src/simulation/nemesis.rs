@@ -8,7 +8,7 @@ use super::{
     world::{World, world},
 };
 
-/// Breaks something now and then until the time is over. What it broke last may stay broken.
+/// Breaks something now and then until the time is over, and mends what it broke last.
 pub(super) async fn on_network(machines: Arc<Vec<Machine>>, until: Duration) {
     let world = world();
     while world.elapsed() < until {
