@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
-use krakend_storage::{Grant, GrantMember};
+use krakend_storage::{Grant, GrantMember, Identity};
 use openraft::async_runtime::WatchReceiver;
 use uuid::Uuid;
 
@@ -42,15 +42,15 @@ impl Inner {
         }
         if !self.local.identity().replaces.is_empty() {
             self.wait_for_place().await;
-            return Ok(());
+            return self.was_let_in();
         }
-        if self.is_member(self.local.identity().manager_id) {
+        if self.is_settled() {
             return self.compare_groups(peers).await;
         }
         let mut steps = 0u32;
         loop {
             match self.step(peers, expect).await? {
-                Step::Member => return Ok(()),
+                Step::Member => return self.was_let_in(),
                 Step::Waiting(reason) if steps % SAY_EVERY == SAY_EVERY - 1 => {
                     tracing::warn!(
                         "waiting to become a member of the group: {reason}; a manager that runs and is not reachable may have another group secret"
@@ -81,8 +81,7 @@ impl Inner {
     }
 
     async fn step(&self, peers: &[String], expect: usize) -> Result<Step, FormError> {
-        let identity = self.local.identity();
-        if self.is_member(identity.manager_id) {
+        if self.is_settled() {
             return Ok(Step::Member);
         }
         let others: Vec<&String> = peers
@@ -154,6 +153,26 @@ impl Inner {
         (found, missing)
     }
 
+    /// Whether this manager is a member, for good. The entry that lets a newcomer in may be replaced before it is
+    /// committed: then it stands in the newcomer's log, and nobody else knows of it.
+    fn is_settled(&self) -> bool {
+        let identity = self.local.identity();
+        if !self.is_member(identity.manager_id) {
+            return false;
+        }
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        !asks_to_join(&identity) || *metrics.membership_config.log_id() <= metrics.last_applied
+    }
+
+    /// From here on this manager does not ask any more: whoever is removed must not come back by itself.
+    fn was_let_in(&self) -> Result<(), FormError> {
+        if asks_to_join(&self.local.identity()) {
+            self.local.change(|identity| identity.grant = None)?;
+        }
+        Ok(())
+    }
+
     /// A peer is in a group. Either it is ours and will call us, or we ask to be let in.
     async fn meet_group(&self, peer: &str, theirs: Uuid) -> Result<Step, FormError> {
         let identity = self.local.identity();
@@ -171,14 +190,15 @@ impl Inner {
             .as_ref()
             .is_some_and(|it| it.group_id == theirs && !it.members.is_empty());
         // A leader may have let us in, spoken to us, and lost its leadership before the others had the entry: then
-        // nobody knows of us, and we have nothing but the group's id.
+        // nobody knows of us, whatever we have of its log. Asking once more does no harm.
+        let asks = asks_to_join(&identity);
         let has_log = self
             .raft
             .metrics()
             .borrow_watched()
             .last_log_index
             .is_some();
-        if promised || (identity.group_id.is_some() && has_log) {
+        if promised || (identity.group_id.is_some() && has_log && !asks) {
             return Ok(Step::Waiting(format!("the leader of group {theirs}")));
         }
         // Kept before the question, because the leader speaks to us before it answers.
@@ -386,4 +406,10 @@ impl Inner {
             Err(error) => refused(error.to_string()),
         }
     }
+}
+
+/// Whether a manager has asked to be let into a group that was there before, and is not known to be in it.
+fn asks_to_join(identity: &Identity) -> bool {
+    let grant = identity.grant.as_ref();
+    grant.is_some_and(|it| it.members.is_empty())
 }

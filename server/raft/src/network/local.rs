@@ -290,7 +290,8 @@ impl Local {
             (None, Some(grant)) if grant.group_id == theirs => self
                 .change(|identity| {
                     identity.group_id = Some(theirs);
-                    identity.grant = None;
+                    // Who asked to be let in keeps that until it is certain that it was.
+                    identity.grant.take_if(|it| !it.members.is_empty());
                 })
                 .map_err(|error| Status::internal(error.to_string())),
             (None, _) => Err(refused(format!(

@@ -29,7 +29,7 @@ pub struct Identity {
     pub store_id: Uuid,
     /// The group this manager belongs to. Never changes once set.
     pub group_id: Option<Uuid>,
-    /// What this manager has promised while the group is being formed.
+    /// What this manager has promised while the group is being formed, or until it is certain to have joined one.
     pub grant: Option<Grant>,
     /// Whom this manager was before its log or vote was damaged, oldest first. Empty once the group has given it that
     /// place again.
