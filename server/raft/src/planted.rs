@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use krakend_domain::{ClusterState, Command, LogEntry};
+use krakend_domain::{ClusterState, Command, LogEntry, Publication};
 
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +63,20 @@ pub(crate) fn understood(state: &ClusterState, mut entry: LogEntry) -> LogEntry 
         entry.command = *command;
     }
     if has(Bug::PreconditionIgnored)
-        && let Command::Publish(publication) = &mut entry.command
+        && let Some(publication) = publication(&mut entry.command)
     {
         let newest = state.newest_version(&publication.fleet);
         publication.parent = newest.map(|version| version.digest);
     }
     entry
+}
+
+fn publication(command: &mut Command) -> Option<&mut Publication> {
+    match command {
+        Command::Publish(publication) | Command::PublishStaged { publication, .. } => {
+            Some(publication)
+        }
+        Command::Idempotent { command, .. } => publication(command),
+        _ => None,
+    }
 }

@@ -32,6 +32,8 @@ struct Seen {
     /// Highest index that a client knows of.
     known: u64,
     acknowledged: BTreeMap<u64, Acknowledged>,
+    /// The version that each publication is to follow; without that one it must not be done.
+    parents: BTreeMap<u64, Option<Digest>>,
     /// Publications that were refused: they must not be there.
     refused: BTreeSet<u64>,
     /// Every version that ever was, by number: the state forgets old ones.
@@ -106,6 +108,32 @@ pub(super) fn newest(state: &krakend_domain::ClusterState) -> Option<(u64, Diges
     Some((newest.number, newest.digest))
 }
 
+impl Seen {
+    /// The first time that a version is seen, it must be on the very one that its client has named.
+    fn is_newest(&mut self, index: u64, newest: &VersionRecord) {
+        if self.versions.contains_key(&newest.number) {
+            return;
+        }
+        let operation = newest.author.parse().unwrap_or(0);
+        let before = self.versions.get(&(newest.number - 1));
+        let before = before.map(|it| it.digest);
+        let named = self.parents.get(&operation);
+        if named != Some(&before) {
+            let number = newest.number;
+            world().fail(format!(
+                "conditional writes: {operation} became version {number} on {before:?}, and had named {named:?}"
+            ));
+        }
+        let version = Version {
+            operation,
+            index,
+            digest: newest.digest,
+            parent: newest.parent,
+        };
+        self.versions.insert(newest.number, version);
+    }
+}
+
 impl Checks {
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -136,12 +164,7 @@ impl Checks {
         }
         let is_new = seen.applied.last_key_value().map(|(last, _)| *last) == Some(entry.index);
         if let Some(newest) = newest {
-            seen.versions.entry(newest.number).or_insert(Version {
-                operation: newest.author.parse().unwrap_or(0),
-                index: entry.index,
-                digest: newest.digest,
-                parent: newest.parent,
-            });
+            seen.is_newest(entry.index, newest);
         }
         if let Some(voters) = entry.voters
             && is_new
@@ -190,6 +213,11 @@ impl Checks {
             ));
         }
         seen.known = seen.known.max(index);
+    }
+
+    /// A client is about to ask for a publication after `parent`.
+    pub(super) fn will_follow(&self, operation: u64, parent: Option<Digest>) {
+        self.lock().parents.insert(operation, parent);
     }
 
     /// A client was told that its publication is version `number`, by the entry `index`.

@@ -66,6 +66,7 @@ impl Client {
         machine: Machine,
     ) -> Option<Option<Digest>> {
         let since = world.checks().known();
+        world.checks().will_follow(asked.operation, asked.parent);
         let mut machine = machine;
         for _ in 0..4 {
             match propose(world, &machine, asked.command()).await {
