@@ -157,6 +157,54 @@ pub(super) fn run_with_lost_entries(seed: u64) -> Outcome {
     }
 }
 
+/// A leader lets a newcomer in that alone hears of it, and dies; the others go on without that entry.
+pub(super) fn run_with_lost_join(seed: u64) -> Outcome {
+    let dir = scratch();
+    let path = dir.path().to_owned();
+    let (trace, took, result) = World::run(seed, async move {
+        let world = world();
+        let peers: Vec<String> = (1..=3).map(address).collect();
+        let mut machines: Vec<Machine> = (1..=3)
+            .map(|place| Machine::new(place, path.join(place.to_string()), peers.clone(), 3))
+            .collect();
+        machines.iter().for_each(Machine::start);
+        if !serve(&world, &machines).await {
+            return;
+        }
+        let Some(leader) = machines.iter().find(|it| it.leads()).cloned() else {
+            return world.fail("a calm group has no leader".into());
+        };
+        let first = leader.place();
+        let others = (1..=3).filter(|place| *place != first);
+        let cut = others.flat_map(|place| [(first, place), (place, first)]);
+        world.net().set_cut(cut.collect());
+        let newcomer = Machine::new(4, path.join("4"), vec![address(first)], 1);
+        newcomer.start();
+        while !newcomer.group().is_some_and(|(_, group)| {
+            let members = group.status().members;
+            members.iter().any(|it| it.id == newcomer.id())
+        }) {
+            if !leader.leads() {
+                return world.fail("the newcomer is not let in by this leader".into());
+            }
+            world.sleep(Duration::from_millis(1)).await;
+        }
+        leader.crash(false);
+        // Long enough for the others to elect one of theirs.
+        world.sleep(Duration::from_secs(4)).await;
+        nemesis::repair(&world, &machines);
+        machines.push(newcomer);
+        if serve(&world, &machines).await {
+            settle(&world, &machines, world.elapsed() + SERVES_WITHIN).await;
+        }
+    });
+    Outcome {
+        trace,
+        took,
+        result,
+    }
+}
+
 /// Waits until all managers have applied the same, and compares.
 async fn settle(world: &World, machines: &[Machine], until: Duration) {
     loop {

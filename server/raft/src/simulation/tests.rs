@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::run::{Outcome, run, run_with_lost_entries};
+use super::run::{Outcome, run, run_with_lost_entries, run_with_lost_join};
 use crate::planted::{Bug, PLANTED};
 
 /// In every test run; more on demand.
@@ -99,6 +99,14 @@ fn no_seed_breaks_a_group() {
 fn a_manager_whose_state_is_ahead_of_its_log_starts_again() {
     for seed in 0..5 {
         let outcome = run_with_lost_entries(seed);
+        assert!(outcome.result.is_ok(), "{}", outcome.tell(seed));
+    }
+}
+
+#[test]
+fn a_newcomer_asks_again_when_the_entry_that_let_it_in_is_lost() {
+    for seed in 0..5 {
+        let outcome = run_with_lost_join(seed);
         assert!(outcome.result.is_ok(), "{}", outcome.tell(seed));
     }
 }
