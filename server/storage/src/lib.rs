@@ -19,6 +19,7 @@ pub mod failpoint;
 mod identity;
 mod lock;
 mod log;
+mod priority;
 mod record;
 mod replacement;
 mod snapshot;
@@ -34,6 +35,7 @@ pub use lock::{DataDirLock, LockError};
 pub use log::{
     LogPosition, LogRecord, LogSettings, LogStore, LogSummary, SyncFault, SyncFigures, VoteRecord,
 };
+pub use priority::yield_to_others;
 pub use replacement::{Replacement, finish_replacement, is_replacement_pending};
 pub use snapshot::{IncomingSnapshot, SnapshotFile, SnapshotFiles, SnapshotReader, SnapshotWriter};
 pub use state::{Change, LoadedState, StateStore};

@@ -31,7 +31,7 @@ pub const MAX_BODY_BYTES: usize = 17 << 20;
 const LARGE_BYTES: usize = 256 << 10;
 const MAX_TEXT: usize = 500;
 /// Of zstd.
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 1;
 
 /// Query of a publication.
 #[derive(Debug, Default, Deserialize)]

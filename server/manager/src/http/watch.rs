@@ -1,6 +1,9 @@
 //! Who waits for what: one follower of the applied index wakes the readers of the topics that changed.
 
-use std::future::Future;
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use futures::future::select_all;
 use krakend_domain::Topic;
@@ -76,9 +79,13 @@ pub fn newest(view: &StateView, topics: &[Topic]) -> u64 {
     modified.max().unwrap_or(0)
 }
 
-/// Follows the applied index for as long as the manager runs. Entries that come together wake once.
+/// Entries within this time wake once; the first of them at once.
+const TOGETHER: Duration = Duration::from_millis(5);
+
+/// Follows the applied index for as long as the manager runs.
 pub async fn run(app: App) {
     let mut applied = app.group.applied();
+    let mut woken = Instant::now();
     loop {
         applied.borrow_and_update();
         let view = app.group.stale();
@@ -88,6 +95,10 @@ pub async fn run(app: App) {
             changed = applied.changed() => if changed.is_err() { return },
             () = app.stop.cancelled() => return,
         }
+        if woken.elapsed() < TOGETHER {
+            tokio::time::sleep(TOGETHER).await;
+        }
+        woken = Instant::now();
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::Stream;
 use krakend_domain::{
     Applied, Command, Digest, FleetName, GatewayKind, NodeCertificate, NodeId, NodeRegistration,
-    Rejected, SampleStream,
+    Rejected, SampleStream, Topic,
 };
 use krakend_proto::{
     LeaseClaims, decode_sample, digest_from,
@@ -111,7 +111,10 @@ async fn talk(
     out: &Outgoing,
     guard: &SessionGuard<'_>,
 ) -> Result<(), Status> {
-    let mut applied_index = app.group.applied();
+    // With thousands of nodes not every entry may wake every session. What else an order depends on, its fleet above
+    // all, is looked at with the next heartbeat.
+    let mut fleets = app.http.watch.receiver(Topic::Fleets);
+    let mut versions = app.http.watch.receiver(Topic::Versions);
     let mut leader = app.group.leadership();
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     let mut sent = None;
@@ -139,7 +142,8 @@ async fn talk(
         }
         tokio::select! {
             _ = leader.changed() => {}
-            _ = applied_index.changed() => {}
+            _ = fleets.changed() => {}
+            _ = versions.changed() => {}
             _ = ring.changed() => ring.mark_changed(),
             _ = heartbeat.tick() => {
                 say(out, Out::Heartbeat(wire::Heartbeat { ready: true })).await?;

@@ -29,8 +29,12 @@ use crate::{
     types::{ManagerNode, Raft},
 };
 
-/// Threads for Raft alone, so that it does not wait behind the manager's other work.
-const THREADS: usize = 2;
+/// Threads for Raft alone, so that it does not wait behind the manager's other work: half of the processors. On a
+/// small machine it is one, because two that hand their tasks to each other cost more than they do.
+fn threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).clamp(1, 4)
+}
 
 /// Hashing a whole state costs each manager some CPU.
 const CHECK_EVERY: Duration = Duration::from_secs(300);
@@ -135,7 +139,7 @@ impl Inner {
             others,
             ..
         } = opened;
-        let runtime = rt::Pool::new(THREADS, "raft").map_err(OpenError::Thread)?;
+        let runtime = rt::Pool::new(threads(), "raft").map_err(OpenError::Thread)?;
         let machine = StateMachine::new(shared.clone(), behind.clone(), files.clone());
         let network = NetworkFactory::new(dialer.clone(), local.clone());
         let start = Raft::new(

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Inner;
 use crate::{
     network::{AskError, ObserveReply, SeenMember},
+    rt,
     types::{ManagerNode, MemberId},
 };
 
@@ -207,6 +208,8 @@ pub(super) async fn watch_leadership(inner: Weak<Inner>) {
     }
 }
 
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Notes why Raft has died, when it dies by itself.
 pub(super) async fn watch_health(inner: Weak<Inner>) {
     let Some(mut metrics) = inner.upgrade().map(|inner| inner.raft.metrics()) else {
@@ -223,6 +226,8 @@ pub(super) async fn watch_health(inner: Weak<Inner>) {
             }
             return;
         }
+        // They change with every entry.
+        rt::sleep(LOOK_EVERY).await;
         if metrics.changed().await.is_err() {
             // Gone without a last word: Raft's task has panicked. A stop says so first.
             let silent = metrics.borrow_watched().running_state.is_ok();

@@ -1,7 +1,10 @@
 use std::{
     io,
     path::Path,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -151,46 +154,69 @@ impl Drop for WriteBehind {
     }
 }
 
+/// Two threads: this one takes what is to be written, under the lock that Raft waits for as well; the other writes it
+/// when nobody else needs the processors. One for both could be kept from going on while it has the lock.
 fn run(store: &StateStore, shared: &Shared, bell: &Bell) {
-    let mut gather = GATHER;
-    loop {
-        let closed = bell.wait(gather);
-        let begun = Instant::now();
-        if let Err(error) = write(store, shared) {
-            // Nothing is lost: after a restart the state is rebuilt from the last written position.
-            tracing::error!(%error, "the applied state is not written any more; restart this manager when its disk is well again");
-            return;
+    let (work, to_write) = sync_channel(0);
+    let (written, told) = sync_channel(1);
+    std::thread::scope(move |scope| {
+        let background = std::thread::Builder::new().name("state-disk".into());
+        let background =
+            background.spawn_scoped(scope, move || write_all(store, &to_write, &written));
+        if let Err(error) = background {
+            return tracing::error!(%error, "the applied state is not written: no thread for it");
         }
-        gather = (begun.elapsed() * SHARE).clamp(GATHER, GATHER_AT_MOST);
-        if closed {
-            break;
+        let mut gather = GATHER;
+        loop {
+            let closed = bell.wait(gather);
+            let begun = Instant::now();
+            if let Some(frozen) = freeze(shared)
+                && (work.send(frozen).is_err() || told.recv().is_err())
+            {
+                return;
+            }
+            gather = (begun.elapsed() * SHARE).clamp(GATHER, GATHER_AT_MOST);
+            if closed {
+                return;
+            }
         }
-    }
+    });
     if let Err(error) = store.flush() {
         tracing::warn!(%error, "the applied state was not flushed");
     }
 }
 
-fn write(store: &StateStore, shared: &Shared) -> Result<(), StateError> {
-    // Keys and state are taken together: a batch holds exactly the changes up to its position.
-    let frozen = {
-        let mut current = shared.write();
-        let unwritten = std::mem::take(&mut current.unwritten);
-        Current {
-            state: current.state.clone(),
-            last_applied: current.last_applied,
-            membership: current.membership.clone(),
-            unwritten,
+/// Ends when there is no more work, or at the first failure.
+fn write_all(store: &StateStore, work: &Receiver<Current>, written: &SyncSender<()>) {
+    krakend_storage::yield_to_others();
+    for frozen in work {
+        if let Err(error) = write(store, frozen) {
+            // Nothing is lost: after a restart the state is rebuilt from the last written position.
+            tracing::error!(%error, "the applied state is not written any more; restart this manager when its disk is well again");
+            return;
         }
-    };
-    let Unwritten {
-        keys,
-        everything,
-        any,
-    } = frozen.unwritten;
-    if !any {
-        return Ok(());
+        if written.send(()).is_err() {
+            return;
+        }
     }
+}
+
+/// Keys and state are taken together: a batch holds exactly the changes up to its position.
+fn freeze(shared: &Shared) -> Option<Current> {
+    let mut current = shared.write();
+    let unwritten = std::mem::take(&mut current.unwritten);
+    unwritten.any.then(|| Current {
+        state: current.state.clone(),
+        last_applied: current.last_applied,
+        membership: current.membership.clone(),
+        unwritten,
+    })
+}
+
+fn write(store: &StateStore, frozen: Current) -> Result<(), StateError> {
+    let Unwritten {
+        keys, everything, ..
+    } = frozen.unwritten;
     let meta = codec::encode(&(frozen.last_applied, frozen.membership)).unwrap_or_default();
     if everything {
         return store.replace(&meta, frozen.state.records());

@@ -13,7 +13,7 @@ use super::{
     engine::{self, Engine},
     meter::{SyncFigures, SyncMeter},
     tail,
-    thread::{BusySince, Command, LogThread},
+    thread::{BusySince, Command, Committed, LogThread},
     vote_file, watermark,
 };
 use crate::{FileError, LogError};
@@ -49,6 +49,7 @@ pub struct LogStore {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     busy_since: BusySince,
     meter: Arc<SyncMeter>,
+    committed: Committed,
 }
 
 impl LogStore {
@@ -68,12 +69,13 @@ impl LogStore {
         let (commands, queue) = mpsc::channel(QUEUE);
         let busy_since = BusySince::default();
         let meter = Arc::<SyncMeter>::default();
+        let committed = Committed::default();
         let thread = LogThread::new(
             dir.into(),
             log,
             settings.fault,
             commands.downgrade(),
-            (busy_since.clone(), meter.clone()),
+            (busy_since.clone(), meter.clone(), committed.clone()),
             second_vote,
         )?;
         let thread = std::thread::Builder::new()
@@ -85,6 +87,7 @@ impl LogStore {
             thread: Arc::new(Mutex::new(Some(thread))),
             busy_since,
             meter,
+            committed,
         })
     }
 
@@ -103,9 +106,14 @@ impl LogStore {
         self.ask(|done| Command::SaveVote { vote, done }).await?
     }
 
-    /// Notes what is committed. Written with the next fsync: it only shortens recovery.
+    /// Notes what is committed. Written with the next entries: it only shortens recovery, and is not worth waking the
+    /// log thread for.
     pub async fn save_committed(&self, committed: LogPosition) -> Result<(), LogError> {
-        self.send(Command::SaveCommitted { committed }).await
+        *self
+            .committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(committed);
+        Ok(())
     }
 
     /// Removes everything after `keep`, or everything. Durable on return.

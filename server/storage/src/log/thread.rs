@@ -25,6 +25,8 @@ const WATERMARK_EVERY: Duration = Duration::from_secs(1);
 type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 /// When the oldest fsync that has not returned was begun.
 pub(super) type BusySince = Arc<Mutex<Option<Instant>>>;
+/// What is committed and not written yet.
+pub(super) type Committed = Arc<Mutex<Option<LogPosition>>>;
 
 type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 
@@ -36,9 +38,6 @@ pub(super) enum Command {
     SaveVote {
         vote: VoteRecord,
         done: Reply<()>,
-    },
-    SaveCommitted {
-        committed: LogPosition,
     },
     TruncateAfter {
         keep: Option<LogPosition>,
@@ -116,6 +115,7 @@ pub(super) struct LogThread {
     /// Since when something waits for the disk.
     busy_since: BusySince,
     meter: Arc<SyncMeter>,
+    committed: Committed,
     poisoned: Option<String>,
     end: u64,
     watermark: u64,
@@ -128,7 +128,7 @@ impl LogThread {
         log: Engine,
         fault: Option<SyncFault>,
         reports: mpsc::WeakSender<Command>,
-        (busy_since, meter): (BusySince, Arc<SyncMeter>),
+        (busy_since, meter, committed): (BusySince, Arc<SyncMeter>, Committed),
         second_vote: Option<VoteRecord>,
     ) -> Result<Self, LogError> {
         let mut thread = Self {
@@ -141,6 +141,7 @@ impl LogThread {
             synced: Arc::default(),
             busy_since,
             meter,
+            committed,
             poisoned: None,
             end: 0,
             watermark: 0,
@@ -197,6 +198,7 @@ impl LogThread {
     /// Writes and fsyncs what is left, so that a clean stop leaves a log that needs no repair.
     fn finish(&mut self, mut queue: mpsc::Receiver<Command>) {
         queue.close();
+        self.save_committed();
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let fault = self.fault.clone();
         let waiting = std::mem::take(&mut self.waiting);
@@ -229,7 +231,6 @@ impl LogThread {
                 });
                 set(&self.busy_since, None);
             }
-            Command::SaveCommitted { committed } => self.save_committed(committed),
             Command::TruncateAfter { keep, done } => {
                 let last = self.log.log_state().last().copied();
                 if last.map(LogPosition::from) <= keep {
@@ -304,7 +305,11 @@ impl LogThread {
     }
 
     /// Only a hint for recovery, so one that the log cannot hold yet is left out.
-    fn save_committed(&mut self, committed: LogPosition) {
+    fn save_committed(&mut self) {
+        let committed = self.committed.lock();
+        let Some(committed) = committed.unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
         let state = self.log.log_state();
         let committed = committed.into();
         let fits = state.last().is_some_and(|last| committed <= *last)
@@ -358,6 +363,7 @@ impl LogThread {
         if self.sync_in_flight || self.waiting.is_empty() {
             return;
         }
+        self.save_committed();
         let waiting = std::mem::take(&mut self.waiting);
         let end = self.end;
         let fault = self.fault.clone();
