@@ -274,8 +274,9 @@ async fn certificates_renew_themselves_and_a_node_that_was_off_for_longer_comes_
     stage.traffic.stop().await;
     stage.nodes[0].process()?.kill().await?;
     let off = Instant::now();
+    // It may have been renewed at the last moment, and the group's time may be a little behind.
     until("the node's certificate has run out", LIMIT, || async {
-        Ok(match off.elapsed() > LIFE {
+        Ok(match off.elapsed() > LIFE * 3 / 2 {
             true => Seen::Yes(()),
             false => Seen::No(format!("{:?}", off.elapsed())),
         })
