@@ -36,6 +36,19 @@ pub(crate) fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> 
     thread.spawn(work).map(drop)
 }
 
+/// For work that takes long and that nothing waits for but its own end.
+pub(crate) async fn spawn_background<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    spawn_thread(name, move || {
+        krakend_storage::yield_to_others();
+        drop(tell.send(work()));
+    })?;
+    told.await.map_err(io::Error::other)
+}
+
 /// Threads for Raft alone.
 pub(crate) struct Pool(tokio::runtime::Runtime);
 

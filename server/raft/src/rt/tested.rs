@@ -202,6 +202,14 @@ pub(crate) async fn spawn_blocking<T: Send + 'static>(
     Ok(done)
 }
 
+/// At the usual priority, so that tests do not wait for one another.
+pub(crate) async fn spawn_background<T: Send + 'static>(
+    _: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)
+}
+
 pub(crate) fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     if is_running() {
         work();

@@ -28,9 +28,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let frozen = self.frozen.clone();
         let files = self.files.clone();
-        rt::spawn_blocking(move || build(&frozen, &files))
-            .await
-            .map_err(io::Error::other)?
+        rt::spawn_background("snapshot", move || build(&frozen, &files)).await?
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,9 +10,34 @@ use crate::{FileError, SnapshotError};
 /// Speed matters more than size: the leader writes this while it serves.
 const LEVEL: i32 = 1;
 
+/// What may wait for the disk at a time: the log's fsyncs on the same disk would wait behind more.
+const SYNC_EVERY: usize = 4 * 1024 * 1024;
+
+/// A file that goes to the disk while it is written, and not all of it at the end.
+struct Paced {
+    file: File,
+    unsynced: usize,
+}
+
+impl Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        if self.unsynced >= SYNC_EVERY {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// Writes one snapshot, record by record, to a temporary file.
 pub struct SnapshotWriter {
-    body: zstd::Encoder<'static, BufWriter<File>>,
+    body: zstd::Encoder<'static, BufWriter<Paced>>,
     path: PathBuf,
     checksum: crc32fast::Hasher,
     count: u64,
@@ -28,7 +53,7 @@ impl SnapshotWriter {
         head.extend_from_slice(meta);
         let checksum = crc32fast::hash(&head);
         head.extend_from_slice(&checksum.to_le_bytes());
-        let mut file = BufWriter::new(file);
+        let mut file = BufWriter::new(Paced { file, unsynced: 0 });
         file.write_all(&head)
             .map_err(FileError::of("write", path))?;
         let body = zstd::Encoder::new(file, LEVEL).map_err(FileError::of("compress into", path))?;
@@ -66,7 +91,9 @@ impl SnapshotWriter {
             .map_err(FileError::of("write", &path))?
             .into_inner()
             .map_err(|error| FileError::of("write", &path)(error.into_error()))?;
-        file.sync_all().map_err(FileError::of("fsync", &path))?;
+        file.file
+            .sync_all()
+            .map_err(FileError::of("fsync", &path))?;
         Ok(())
     }
 
