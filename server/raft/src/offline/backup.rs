@@ -162,7 +162,8 @@ fn kind(key: &RecordKey) -> &'static str {
         | RecordKey::Secret
         | RecordKey::Changes => "group",
         RecordKey::Manager(_) => "managers",
-        RecordKey::Node(_) | RecordKey::Certificate(_) => "nodes",
+        RecordKey::Node(_) => "nodes",
+        RecordKey::Certificate(_) => "certificates",
         RecordKey::Fleet(_) => "fleets",
         RecordKey::Version(..) => "versions",
         RecordKey::StagedBody(_) | RecordKey::StagedChunk(..) => "unpublished documents",
