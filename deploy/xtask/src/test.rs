@@ -64,7 +64,7 @@ fn stages(skips: &Path) -> Result<()> {
 fn tests(skips: &Path) -> Result<()> {
     let mut cargo = run::cargo_command();
     cargo
-        .args(["test", "--locked", "--workspace"])
+        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
         .env("XTASK_SKIPS", skips);
     if let Some(krakend) = krakend::ensure()? {
         cargo.env("KRAKEND_BIN", krakend);
