@@ -23,6 +23,21 @@ pub struct Process {
     handed_over: bool,
 }
 
+/// A program that was just written may be busy for a moment: another thread began a process meanwhile, which has the file
+/// open until it is a program of its own.
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    let mut left = 100;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && left > 0 => {
+                left -= 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
 impl Process {
     /// Starts `program` with its standard output and error appended to `log`.
     ///
@@ -60,7 +75,7 @@ impl Process {
             }
         }
         command.envs(environment.iter().copied());
-        let child = command.spawn();
+        let child = spawn(&mut command);
         let child = child.with_context(|| {
             format!(
                 "start {name} ({}); build the programs first: cargo xtask build",
