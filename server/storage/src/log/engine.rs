@@ -127,6 +127,9 @@ pub(super) fn open(dir: &Path, settings: &LogSettings) -> io::Result<Engine> {
     config.wal.truncate_incomplete_record = Some(false);
     // Grouping is done by the log thread, so waiting here only adds latency.
     config.wal.flush_batch_wait = Some(std::time::Duration::ZERO);
+    // It begins an fsync from the thread that ended the one before, which therefore must not wait for room: what it
+    // waits for is what that thread does next. What may be queued is bounded where entries come from.
+    config.wal.flush_queue_max_bytes = Some(usize::MAX);
     config.log_cache_capacity = Some(settings.cache_bytes);
     RaftLog::open(Arc::new(config))
 }

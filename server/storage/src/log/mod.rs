@@ -1,7 +1,10 @@
-//! The Raft log: one thread owns it, appends at once, and keeps one fsync in flight; the next covers everything since.
+//! The Raft log: entries are appended at once, one fsync is in flight, and the next covers everything since.
 
 mod engine;
+mod fault;
 mod meter;
+mod opened;
+mod owner;
 mod position;
 mod store;
 mod tail;
@@ -11,7 +14,7 @@ mod thread;
 mod vote_file;
 mod watermark;
 
+pub use fault::SyncFault;
 pub use meter::SyncFigures;
 pub use position::{LogPosition, LogRecord, LogSummary, VoteRecord};
 pub use store::{LogSettings, LogStore};
-pub use thread::SyncFault;

@@ -12,8 +12,10 @@ use super::{
     LogPosition, LogRecord, LogSummary, SyncFault, VoteRecord,
     engine::{self, Engine},
     meter::{SyncFigures, SyncMeter},
+    opened::{BusySince, Log},
+    owner::Owner,
     tail,
-    thread::{BusySince, Command, Committed, LogThread},
+    thread::{self, Command},
     vote_file, watermark,
 };
 use crate::{FileError, LogError};
@@ -42,14 +44,15 @@ impl Default for LogSettings {
     }
 }
 
-/// Handle of the log thread. Clones share it; calls take effect in the order in which they are made.
+/// Handle of the log. Clones share it. Appends take effect in the order in which they are made, and what is awaited
+/// before them is done before them.
 #[derive(Clone, Debug)]
 pub struct LogStore {
     commands: mpsc::Sender<Command>,
+    owner: Arc<Owner>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     busy_since: BusySince,
     meter: Arc<SyncMeter>,
-    committed: Committed,
 }
 
 impl LogStore {
@@ -69,25 +72,24 @@ impl LogStore {
         let (commands, queue) = mpsc::channel(QUEUE);
         let busy_since = BusySince::default();
         let meter = Arc::<SyncMeter>::default();
-        let committed = Committed::default();
-        let thread = LogThread::new(
+        let owner = Log::open(
             dir.into(),
             log,
-            settings.fault,
-            commands.downgrade(),
-            (busy_since.clone(), meter.clone(), committed.clone()),
+            settings,
+            (busy_since.clone(), meter.clone()),
             second_vote,
         )?;
+        let owned = owner.clone();
         let thread = std::thread::Builder::new()
             .name("raft-log".into())
-            .spawn(move || thread.run(queue))
+            .spawn(move || thread::run(&owned, queue))
             .map_err(FileError::of("start the log thread for", dir))?;
         Ok(Self {
             commands,
+            owner,
             thread: Arc::new(Mutex::new(Some(thread))),
             busy_since,
             meter,
-            committed,
         })
     }
 
@@ -97,8 +99,14 @@ impl LogStore {
         records: Vec<LogRecord>,
         done: impl FnOnce(io::Result<()>) + Send + 'static,
     ) -> Result<(), LogError> {
-        let done = Box::new(done);
-        self.send(Command::Append { records, done }).await
+        let mut records = records;
+        match self.owner.append_now(&mut records, Box::new(done)) {
+            Ok(()) => Ok(()),
+            Err(done) => {
+                self.owner.queue_append();
+                self.send(Command::Append { records, done }).await
+            }
+        }
     }
 
     /// Durable on return, twice: in the log and in a file of its own.
@@ -106,13 +114,9 @@ impl LogStore {
         self.ask(|done| Command::SaveVote { vote, done }).await?
     }
 
-    /// Notes what is committed. Written with the next entries: it only shortens recovery, and is not worth waking the
-    /// log thread for.
+    /// Notes what is committed. Written with the next entries: it only shortens recovery.
     pub async fn save_committed(&self, committed: LogPosition) -> Result<(), LogError> {
-        *self
-            .committed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(committed);
+        self.owner.note_committed(committed);
         Ok(())
     }
 
