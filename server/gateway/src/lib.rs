@@ -11,7 +11,7 @@ mod statistics;
 
 pub use config::{
     AllowList, Backend, Encoding, Endpoint, Finding, MAX_DOCUMENT_BYTES, OutputEncoding, Report,
-    ServiceConfig, Severity, Strictness, check, parse, parse_duration,
+    ServiceConfig, Severity, Strictness, check, examine, parse, parse_duration,
 };
 pub use engine::{ApplyError, Body, BodyError, Engine, GATEWAY_VERSION, RouteTable};
 pub use server::{BindError, Drained, Server};

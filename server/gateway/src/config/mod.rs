@@ -34,8 +34,20 @@ pub fn check(document: &[u8], strictness: Strictness) -> Report {
     }
 }
 
+/// As [`check`], with the document as it was read, for who goes on with it. `None` when it is refused.
+pub fn examine(document: &[u8], strictness: Strictness) -> (Report, Option<Value>) {
+    match read(document, strictness) {
+        Ok((_, report, value)) => (report, Some(value)),
+        Err(report) => (report, None),
+    }
+}
+
 /// Reads a document. The report of a good one holds its warnings; that of a refused one at least one error.
 pub fn parse(document: &[u8], strictness: Strictness) -> Result<(ServiceConfig, Report), Report> {
+    read(document, strictness).map(|(config, report, _)| (config, report))
+}
+
+fn read(document: &[u8], strictness: Strictness) -> Result<(ServiceConfig, Report, Value), Report> {
     let (text, value) = read_json(document).map_err(|finding| Report {
         findings: vec![*finding],
     })?;
@@ -46,7 +58,7 @@ pub fn parse(document: &[u8], strictness: Strictness) -> Result<(ServiceConfig, 
     match config {
         Some(mut config) if !report.has_errors() => {
             config.unsupported = unsupported;
-            Ok((config, report))
+            Ok((config, report, value))
         }
         _ => Err(report),
     }

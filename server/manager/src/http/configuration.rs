@@ -126,7 +126,7 @@ pub async fn check(
 ) -> Result<Response, Failure> {
     let fleet = fleet_name(&fleet)?;
     within_limit(&app, &body)?;
-    let report = judged(&app, &fleet, &headers, &body).await?;
+    let (report, _) = judged(&app, &fleet, &headers, &body).await?;
     Ok(Json(warnings(&report)).into_response())
 }
 
@@ -155,15 +155,14 @@ pub async fn publish(
         query.message.as_bytes(),
         &body,
     ];
-    let report = match judged(&app, &fleet, &headers, &body).await {
-        Ok(report) => report,
+    let (report, digest) = match judged(&app, &fleet, &headers, &body).await {
+        Ok(judged) => judged,
         // The fleet may have become stricter since the first attempt of this request.
         Err(failure) => match write::first(&app, &caller, &headers, &request).await {
             Some(first) => return published(&fleet, &first?, Vec::new()),
             None => return Err(failure),
         },
     };
-    let digest = canonical_digest(&body)?;
     let compressed = compress(&body).map_err(|error| {
         Failure::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -291,15 +290,22 @@ fn within_limit(app: &App, body: &[u8]) -> Result<(), Failure> {
     ))
 }
 
-fn checked(state: &ClusterState, fleet: &FleetName, body: &[u8]) -> Result<Report, Failure> {
-    let check = || krakend_gateway::check(body, strictness(state, fleet));
-    let report = match body.len() {
+fn checked(
+    state: &ClusterState,
+    fleet: &FleetName,
+    body: &[u8],
+) -> Result<(Report, Digest), Failure> {
+    let check = || {
+        let (report, value) = krakend_gateway::examine(body, strictness(state, fleet));
+        (report, value.map(|value| canonical_digest(&value)))
+    };
+    let (report, digest) = match body.len() {
         // A large one takes long, and other requests must not wait for it.
         LARGE_BYTES.. => tokio::task::block_in_place(check),
         _ => check(),
     };
-    if !report.has_errors() {
-        return Ok(report);
+    if let Some(digest) = digest {
+        return Ok((report, digest?));
     }
     let findings: Vec<_> = report.findings.iter().map(finding).collect();
     let first = findings.iter().find(|finding| finding.severity == "error");
@@ -319,7 +325,7 @@ async fn judged(
     fleet: &FleetName,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Report, Failure> {
+) -> Result<(Report, Digest), Failure> {
     let by = |state: &ClusterState| {
         existing(state, fleet)?;
         checked(state, fleet, body)
@@ -327,7 +333,7 @@ async fn judged(
     // The state is let go at once: while somebody holds it, whoever applies has to copy what it changes.
     let known = by(&app.group.stale().state);
     match known {
-        Ok(report) => Ok(report),
+        Ok(judged) => Ok(judged),
         Err(_) => by(&linearizable(app, deadline(headers)?).await?.state),
     }
 }
@@ -364,10 +370,9 @@ fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 /// SHA-256 of the canonical form (RFC 8785).
-pub fn canonical_digest(body: &[u8]) -> Result<Digest, Failure> {
-    let malformed = |error: serde_json::Error| Failure::bad_request("malformed", error.to_string());
-    let value: serde_json::Value = serde_json::from_slice(body).map_err(malformed)?;
-    let canonical = serde_json_canonicalizer::to_vec(&value).map_err(malformed)?;
+fn canonical_digest(value: &serde_json::Value) -> Result<Digest, Failure> {
+    let canonical = serde_json_canonicalizer::to_vec(value)
+        .map_err(|error| Failure::bad_request("malformed", error.to_string()))?;
     Ok(Digest(sha2::Sha256::digest(canonical).into()))
 }
 
@@ -452,8 +457,9 @@ mod tests {
 
     #[test]
     fn the_digest_does_not_depend_on_layout_or_key_order() {
-        let one = canonical_digest(br#"{"version":3,"name":"a"}"#).expect("json");
-        let two = canonical_digest(b"{ \"name\": \"a\",\n \"version\": 3.0 }").expect("json");
+        let digest = |text| canonical_digest(&serde_json::from_str(text).expect("json"));
+        let one = digest(r#"{"version":3,"name":"a"}"#).expect("a digest");
+        let two = digest("{ \"name\": \"a\",\n \"version\": 3.0 }").expect("a digest");
         assert_eq!(one, two);
     }
 

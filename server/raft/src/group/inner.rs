@@ -10,7 +10,9 @@ use openraft::{ServerState, async_runtime::WatchReceiver};
 use tokio::{runtime::Handle, sync::watch};
 use uuid::Uuid;
 
-use super::{alarms::Alarms, gate::Gate, read::ReadIndex, status::Leadership};
+use super::{
+    alarms::Alarms, gate::Gate, proposals::Proposals, read::ReadIndex, status::Leadership,
+};
 use crate::{
     network::{Local, Peers},
     rt,
@@ -37,6 +39,7 @@ pub(crate) struct Inner {
     /// One step of forming at a time, ours or another manager's.
     pub(super) forming: tokio::sync::Mutex<()>,
     pub(super) alarms: Alarms,
+    pub(super) proposals: Proposals,
     /// Where linearizable reads wait for the leader's commit index.
     pub(super) reads: Gate<ReadIndex>,
     /// Snapshots given to managers that ask for one: one at a time.

@@ -15,6 +15,7 @@ mod known;
 mod level;
 mod members;
 mod open;
+mod proposals;
 mod propose;
 mod read;
 mod replace;

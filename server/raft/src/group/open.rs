@@ -16,7 +16,9 @@ use super::{
     fetch,
     files::{self, Opened},
     gate::Gate,
-    known, replace, snapshots, status,
+    known,
+    proposals::Proposals,
+    replace, snapshots, status,
     status::Leadership,
     vigil,
 };
@@ -165,6 +167,7 @@ impl Inner {
             tls,
             timers: config.timers,
             alarms: Alarms::new(clock),
+            proposals: Proposals::default(),
             reads: Gate::default(),
             fetches: Semaphore::new(1),
             leadership: watch::Sender::new(Leadership::default()),

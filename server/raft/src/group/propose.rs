@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use krakend_domain::{Applied, ClockVerdict, Command, LogEntry};
-use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
+use openraft::errors::ClientWriteError;
 
 use super::{Inner, clock, inner::RETRY};
 use crate::{
@@ -123,10 +123,10 @@ impl Inner {
             Ok(payload) => payload,
             Err(error) => return Attempt::Done(Err(error)),
         };
-        let write = self.raft.client_write(payload);
+        let write = self.proposals.write(&self.raft, payload);
         match rt::timeout_at(deadline, write).await {
             Err(_) => indeterminate("no answer before the deadline".into()),
-            Ok(Ok(done)) => Attempt::Done(match done.data {
+            Ok(Ok(Ok(done))) => Attempt::Done(match done.response {
                 Answer::Command(Ok(applied)) => Ok(Proposed {
                     index: done.log_id.index,
                     term: done.log_id.leader_id.term,
@@ -140,7 +140,11 @@ impl Inner {
                     reason: "Raft answered for an entry of its own".into(),
                 }),
             }),
-            Ok(Err(error)) => refused(error),
+            Ok(Ok(Err(error))) => refused(error),
+            Ok(Err(openraft::errors::Fatal::Stopped)) => {
+                indeterminate("this manager stopped meanwhile".into())
+            }
+            Ok(Err(error)) => indeterminate(error.to_string()),
         }
     }
 
@@ -231,17 +235,11 @@ fn replied(reply: ProposeReply) -> Attempt {
     })
 }
 
-fn refused(error: RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> Attempt {
+fn refused(error: ClientWriteError<TypeConfig>) -> Attempt {
     match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(ForwardToLeader { .. })) => {
-            Attempt::NotLeader
-        }
+        ClientWriteError::ForwardToLeader(_) => Attempt::NotLeader,
         // It was appended before the leadership was lost; the next leader may have it.
-        RaftError::APIError(error) => indeterminate(error.to_string()),
-        RaftError::Fatal(openraft::errors::Fatal::Stopped) => {
-            indeterminate("this manager stopped meanwhile".into())
-        }
-        RaftError::Fatal(error) => indeterminate(error.to_string()),
+        error => indeterminate(error.to_string()),
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use std::time::Instant;
 pub(crate) use tokio::{
     fs::File,
     spawn,
-    task::spawn_blocking,
+    task::{spawn_blocking, yield_now},
     time::{interval, sleep, timeout},
 };
 

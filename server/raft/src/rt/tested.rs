@@ -77,6 +77,14 @@ pub(crate) fn sleep_until(deadline: Instant) -> Sleep {
     }
 }
 
+/// Lets others run first.
+pub(crate) async fn yield_now() {
+    match is_running() {
+        true => sleep(Duration::ZERO).await,
+        false => tokio::task::yield_now().await,
+    }
+}
+
 /// The time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Elapsed;

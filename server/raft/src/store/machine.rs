@@ -5,7 +5,7 @@ use krakend_domain::{ClusterState, Command, LogEntry};
 use krakend_storage::{SnapshotFile, SnapshotFiles, SnapshotReader, failpoint};
 use openraft::{
     EntryPayload, OptionalSend,
-    storage::{EntryResponder, RaftStateMachine},
+    storage::{ApplyResponder, EntryResponder, RaftStateMachine},
 };
 
 use super::{
@@ -17,6 +17,9 @@ use crate::{
     codec, rt,
     types::{Answer, Entry, LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
 };
+
+/// Answers that are kept back until others are ready.
+const ANSWERS: usize = 64;
 
 /// Applies entries to the state in memory, and answers from there; the disk follows behind.
 #[derive(Debug)]
@@ -32,6 +35,14 @@ impl StateMachine {
             shared,
             behind,
             files,
+        }
+    }
+
+    /// Everything up to `last` is applied.
+    fn answer(&self, last: u64, answers: &mut Vec<(ApplyResponder<TypeConfig>, Answer)>) {
+        self.shared.publish_applied(last);
+        for (responder, answer) in answers.drain(..) {
+            responder.send(answer);
         }
     }
 
@@ -83,6 +94,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     where
         Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
     {
+        // Answers go out together: one by one, each would wake a thread.
+        let mut answers = Vec::new();
+        let mut last = None;
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
             let index = entry.log_id.index;
@@ -91,11 +105,15 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let answer = self.apply_entry(entry)?;
             #[cfg(test)]
             crate::simulation::applied(applying, &answer, &self.shared);
-            self.shared.publish_applied(index);
             failpoint::reach("applied");
-            if let Some(responder) = responder {
-                responder.send(answer);
+            answers.extend(responder.map(|it| (it, answer)));
+            if answers.len() >= ANSWERS {
+                self.answer(index, &mut answers);
             }
+            last = Some(index);
+        }
+        if let Some(last) = last {
+            self.answer(last, &mut answers);
         }
         self.behind.wake();
         Ok(())

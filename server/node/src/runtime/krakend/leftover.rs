@@ -97,11 +97,14 @@ mod tests {
         let sleep = PathBuf::from("/bin/sleep");
         let start = |seconds: &str| {
             let mut command = Command::new(&sleep);
-            command
-                .arg(seconds)
-                .stdin(Stdio::null())
-                .spawn()
-                .expect("sleep runs")
+            let child = command.arg(seconds).stdin(Stdio::null()).spawn();
+            let child = child.expect("sleep runs");
+            // The kernel lets us go on a moment before the new program's arguments can be seen.
+            let arguments = format!("/proc/{}/cmdline", child.id());
+            while fs::read(&arguments).expect("it runs").is_empty() {
+                std::thread::yield_now();
+            }
+            child
         };
         // `sleep` takes its argument where KrakenD takes its file.
         let (mut ours, mut other) = (start("600"), start("601"));
