@@ -2,11 +2,31 @@
 
 use std::sync::Arc;
 
-use super::Transaction;
+use imbl::OrdMap;
+
+use super::{ClusterState, Transaction};
 use crate::{
-    Applied, AppliedVersion, Command, EventKind, Publication, RecordKey, Refusal, Rejected,
-    VersionRecord,
+    Applied, AppliedVersion, Command, EventKind, FleetName, Publication, RecordKey, Refusal,
+    Rejected, VersionRecord,
 };
+
+impl ClusterState {
+    pub(super) fn add_version(
+        &mut self,
+        fleet: &FleetName,
+        number: u64,
+        version: Arc<VersionRecord>,
+    ) {
+        match self.versions.get_mut(fleet) {
+            Some(versions) => versions.insert(number, version),
+            None => {
+                let versions = OrdMap::unit(number, version);
+                self.versions.insert(fleet.clone(), versions);
+                None
+            }
+        };
+    }
+}
 
 impl Transaction<'_> {
     pub(super) fn apply_publish(&mut self, asked: &Publication) -> Result<Applied, Rejected> {
@@ -35,8 +55,8 @@ impl Transaction<'_> {
             size_bytes: asked.size_bytes,
             body: asked.body.clone(),
         };
-        let key = (asked.fleet.clone(), number);
-        self.state.versions.insert(key, Arc::new(version));
+        self.state
+            .add_version(&asked.fleet, number, Arc::new(version));
         self.state.fleets.insert(asked.fleet.clone(), fleet);
         self.changed(RecordKey::Fleet(asked.fleet.clone()));
         self.changed(RecordKey::Version(asked.fleet.clone(), number));

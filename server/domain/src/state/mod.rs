@@ -42,7 +42,8 @@ pub struct ClusterState {
     pub(crate) nodes: OrdMap<NodeId, NodeRecord>,
     pub(crate) recent: OrdMap<NodeId, Vector<RecentSample>>,
     pub(crate) fleets: OrdMap<FleetName, Fleet>,
-    pub(crate) versions: OrdMap<(FleetName, u64), Arc<VersionRecord>>,
+    /// By fleet, then by number: a map of all would compare names at every step.
+    pub(crate) versions: OrdMap<FleetName, OrdMap<u64, Arc<VersionRecord>>>,
     pub(crate) license: Option<LicenseRecord>,
     pub(crate) tokens: OrdMap<TokenId, TokenRecord>,
     pub(crate) join_tokens: OrdMap<TokenId, JoinTokenRecord>,

@@ -16,8 +16,7 @@ impl ClusterState {
             RecordKey::Recent(id) => self.recent.get(id).map(encode),
             RecordKey::Fleet(name) => self.fleets.get(name).map(encode),
             RecordKey::Version(fleet, number) => self
-                .versions
-                .get(&(fleet.clone(), *number))
+                .version(fleet, *number)
                 .map(|version| encode(version.as_ref())),
             RecordKey::License => self.license.as_ref().map(encode),
             RecordKey::Token(id) => self.tokens.get(id).map(encode),
@@ -59,11 +58,10 @@ impl ClusterState {
             .chain(self.nodes.keys().copied().map(RecordKey::Node))
             .chain(self.recent.keys().copied().map(RecordKey::Recent))
             .chain(self.fleets.keys().cloned().map(RecordKey::Fleet))
-            .chain(
-                self.versions
-                    .keys()
-                    .map(|(fleet, number)| RecordKey::Version(fleet.clone(), *number)),
-            )
+            .chain(self.versions.iter().flat_map(|(fleet, versions)| {
+                let numbers = versions.keys().copied();
+                numbers.map(|number| RecordKey::Version(fleet.clone(), number))
+            }))
             .chain(self.license.iter().map(|_| RecordKey::License))
             .chain(self.tokens.keys().copied().map(RecordKey::Token))
             .chain(self.join_tokens.keys().copied().map(RecordKey::JoinToken))
@@ -136,7 +134,7 @@ impl ClusterState {
             }
             RecordKey::Version(fleet, number) => {
                 let version = Arc::new(decode(&key, value)?);
-                self.versions.insert((fleet.clone(), *number), version);
+                self.add_version(fleet, *number, version);
             }
             RecordKey::License => self.license = Some(decode(&key, value)?),
             RecordKey::Token(id) => {

@@ -53,7 +53,7 @@ impl ClusterState {
     }
 
     pub fn version(&self, fleet: &FleetName, number: u64) -> Option<&Arc<VersionRecord>> {
-        self.versions.get(&(fleet.clone(), number))
+        self.versions.get(fleet)?.get(&number)
     }
 
     pub fn version_by_digest(
@@ -67,8 +67,8 @@ impl ClusterState {
 
     /// A fleet's versions, newest first.
     pub fn versions(&self, fleet: &FleetName) -> impl Iterator<Item = &Arc<VersionRecord>> {
-        let range = (fleet.clone(), 0)..=(fleet.clone(), u64::MAX);
-        self.versions.range(range).rev().map(|(_, version)| version)
+        let versions = self.versions.get(fleet).into_iter();
+        versions.flat_map(|versions| versions.values().rev())
     }
 
     pub fn license(&self) -> Option<&LicenseRecord> {

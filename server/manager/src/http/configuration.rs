@@ -158,7 +158,7 @@ pub async fn publish(
     let (report, digest) = match judged(&app, &fleet, &headers, &body).await {
         Ok(judged) => judged,
         // The fleet may have become stricter since the first attempt of this request.
-        Err(failure) => match write::first(&app, &caller, &headers, &request).await {
+        Err(failure) => match Box::pin(write::first(&app, &caller, &headers, &request)).await {
             Some(first) => return published(&fleet, &first?, Vec::new()),
             None => return Err(failure),
         },
@@ -334,7 +334,10 @@ async fn judged(
     let known = by(&app.group.stale().state);
     match known {
         Ok(judged) => Ok(judged),
-        Err(_) => by(&linearizable(app, deadline(headers)?).await?.state),
+        Err(_) => {
+            let newest = Box::pin(linearizable(app, deadline(headers)?));
+            by(&newest.await?.state)
+        }
     }
 }
 

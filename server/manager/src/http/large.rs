@@ -27,6 +27,11 @@ pub async fn prepare(app: &App, publication: Publication) -> Result<Prepared, Fa
             upload: None,
         });
     }
+    // In a box of its own: it is large, and seldom needed.
+    Box::pin(stage(app, publication)).await
+}
+
+async fn stage(app: &App, publication: Publication) -> Result<Prepared, Failure> {
     let upload = Uuid::new_v4();
     let body = publication.body.clone();
     let parts = u32::try_from(body.len().div_ceil(Chunk::MAX_BYTES)).unwrap_or(u32::MAX);
@@ -73,10 +78,8 @@ impl Prepared {
 pub async fn discard(app: &App, upload: Option<Uuid>) {
     if let Some(upload) = upload {
         let deadline = Instant::now() + PIECE_WITHIN;
-        let dropped = app
-            .group
-            .propose(Command::DropStaged { upload }, deadline)
-            .await;
+        let dropped = app.group.propose(Command::DropStaged { upload }, deadline);
+        let dropped = Box::pin(dropped).await;
         if let Err(error) = dropped {
             tracing::debug!("the pieces of a document stay until they run out: {error}");
         }

@@ -43,7 +43,8 @@ impl Inner {
             let attempt = if self.is_leader() {
                 self.propose_here(command.clone(), deadline).await
             } else {
-                self.propose_there(&command, deadline, repeatable).await
+                // In a box of its own, because it is large and the leader has no use for it.
+                Box::pin(self.propose_there(&command, deadline, repeatable)).await
             };
             match attempt {
                 Attempt::Done(Err(error)) if error.is_indeterminate() && repeatable => {
