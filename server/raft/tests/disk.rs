@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::Command as Program,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -24,6 +24,20 @@ const MIB: u64 = 1024 * 1024;
 async fn until(what: &str, mut seen: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !seen() {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut seen: impl FnMut() -> F,
+) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = seen().await {
+            return seen;
+        }
         assert!(Instant::now() < end, "{what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -51,8 +65,12 @@ fn disk(available: &Arc<AtomicU64>) -> DiskSettings {
 }
 
 fn fleet() -> Command {
+    fleet_named("second")
+}
+
+fn fleet_named(name: &str) -> Command {
     Command::CreateFleet {
-        name: "second".parse().unwrap(),
+        name: name.parse().unwrap(),
         by: "test".into(),
     }
 }
@@ -100,6 +118,46 @@ async fn below_the_reserve_only_what_keeps_the_group_alive_is_written() {
     propose(&handle, fleet()).await;
     until("room is taken again", || reserve.exists()).await;
     manager.crash().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_follower_without_room_stops_nobody_and_a_majority_without_room_does() {
+    let disks = Arc::new(Mutex::new(Vec::new()));
+    let managers = group_with(3, |manager| {
+        let available = Arc::new(AtomicU64::new(500 * MIB));
+        manager.disk = disk(&available);
+        disks.lock().unwrap().push(available);
+    })
+    .await;
+    let disks = std::mem::take(&mut *disks.lock().unwrap());
+    let leads = leader(&managers).await;
+    let handle = managers[leads].handle();
+    propose(&handle, bootstrap(handle.group_id().unwrap())).await;
+    let (one, other) = ((leads + 1) % 3, (leads + 2) % 3);
+    disks[one].store(MIB, Ordering::SeqCst);
+    until("the follower's own alarm", || {
+        is_low(&managers[one].handle())
+    })
+    .await;
+    propose(&handle, fleet_named("third")).await;
+    disks[other].store(MIB, Ordering::SeqCst);
+    let refused = eventually("the leader refuses", || async {
+        let error = handle.propose(fleet(), soon()).await.err();
+        error.filter(|it| matches!(it, ProposeError::ReadOnly { .. }))
+    })
+    .await;
+    let text = refused.to_string();
+    for low in [one, other] {
+        let name = format!("manager-{}", managers[low].address);
+        assert!(text.contains(&name), "{name} is not in: {text}");
+    }
+    propose(&handle, Command::Tick).await;
+    disks[one].store(500 * MIB, Ordering::SeqCst);
+    eventually("the leader takes writes again", || async {
+        handle.propose(fleet_named("fourth"), soon()).await.ok()
+    })
+    .await;
+    stop_all(managers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

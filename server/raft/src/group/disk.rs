@@ -1,8 +1,8 @@
 //! A disk that is nearly full, or does not answer.
 //!
-//! Below the reserve a leader takes no ordinary commands any more, until there is room again; what keeps the group alive
-//! is written all the same. When the disk is nearly full a reserve file gives its room to that. A disk that does not
-//! answer an fsync makes its manager hand over and stop.
+//! Below the reserve a leader takes no ordinary commands any more, until there is room again, and none either when the
+//! voters that have room are no majority; what keeps the group alive is written all the same. When the disk is nearly
+//! full a reserve file gives its room to that. A disk that does not answer an fsync makes its manager hand over and stop.
 
 use std::{
     fmt, io,
@@ -118,7 +118,9 @@ impl Inner {
             true => reserve + reserve / 10,
             false => reserve,
         };
-        if space.available < mark {
+        let is_low = space.available < mark;
+        self.local.room.set_own_low(is_low);
+        if is_low {
             self.alarms.raise(
                 AlarmKind::DiskLow,
                 format!(
@@ -152,16 +154,34 @@ impl Inner {
 
     /// Refuses what can wait while the disk is nearly full.
     pub(super) fn refuse_when_low(&self, command: &Command) -> Option<ProposeError> {
-        if !self.alarms.is_raised(AlarmKind::DiskLow) || keeps_group_alive(command) {
+        if keeps_group_alive(command) {
             return None;
         }
         let alarms = self.alarms.list();
-        let low = alarms
+        let own = alarms
             .into_iter()
-            .find(|it| it.kind == AlarmKind::DiskLow)?;
-        Some(ProposeError::ReadOnly {
-            reason: low.message,
-        })
+            .find(|it| it.kind == AlarmKind::DiskLow)
+            .map(|it| it.message);
+        let reason = own.or_else(|| self.majority_is_low())?;
+        Some(ProposeError::ReadOnly { reason })
+    }
+
+    /// The leader's own disk has room, and those of so many others do not that no quorum is left.
+    fn majority_is_low(&self) -> Option<String> {
+        let room = &self.local.room;
+        if !room.is_any_low() {
+            return None;
+        }
+        let lacking = room.lacking(&self.voters(), self.local.id())?;
+        let members = self.status().members;
+        let names = lacking.iter().map(|id| {
+            let member = members.iter().find(|it| it.id == id.0);
+            member.map_or_else(|| id.to_string(), |it| it.node.name.clone())
+        });
+        let names = names.collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "the disks of these managers are nearly full: {names}; the others are no majority, so make room on them"
+        ))
     }
 }
 

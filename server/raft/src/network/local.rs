@@ -11,7 +11,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    AddressBook, Clock, Clocks, PROTOCOL, clocks::Asked, freshness::Freshness, release,
+    AddressBook, Clock, Clocks, PROTOCOL, clocks::Asked, freshness::Freshness, release, room::Room,
     secrets::Secrets,
 };
 use crate::{
@@ -43,6 +43,8 @@ pub(crate) struct Local {
     supported: Mutex<BTreeMap<MemberId, u32>>,
     /// Group secrets of this manager and the others, by name.
     pub(crate) secrets: Secrets,
+    /// Whose disk is nearly full.
+    pub(crate) room: Room,
 }
 
 impl Local {
@@ -65,6 +67,7 @@ impl Local {
             clocks: Clocks::new(clock),
             supported: Mutex::default(),
             secrets: Secrets::default(),
+            room: Room::default(),
         }
     }
 
@@ -115,6 +118,7 @@ impl Local {
     pub(crate) fn answered(&self, asked: Asked, from: MemberId, reply: &Reply) {
         self.clocks.answered(asked, from, reply.time_ms);
         self.secrets.answered(from, &reply.secrets);
+        self.room.answered(from, reply.disk_low);
         let mut supported = self
             .supported
             .lock()

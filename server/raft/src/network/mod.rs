@@ -10,6 +10,7 @@ mod local;
 mod message;
 mod peers;
 mod release;
+mod room;
 mod secrets;
 mod server;
 

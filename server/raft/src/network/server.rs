@@ -104,6 +104,7 @@ impl PeerService {
             time_ms: self.inner.local.clocks().now_ms(),
             feature_level: krakend_domain::FEATURE_LEVEL,
             secrets: self.inner.local.secrets.own(),
+            disk_low: self.inner.local.room.own_low(),
         })
     }
 
