@@ -26,8 +26,9 @@ use crate::{
 /// most records change again before they are written, and the disk gets a fixed share of this machine.
 const GATHER: Duration = Duration::from_millis(50);
 const SHARE: u32 = 20;
-/// A crash has the log replayed from the last batch on, so batches must not be too far apart.
-const GATHER_AT_MOST: Duration = Duration::from_secs(5);
+/// A crash has the log replayed from the last batch on, so batches must not be too far apart. Nor may they be large: what
+/// one sends to the disk at once, the log's next fsync waits for, because a file system commits them together.
+const GATHER_AT_MOST: Duration = Duration::from_millis(500);
 
 /// Writes changed records to disk some moments after they were applied. A record that changes often is written once
 /// for each batch, so the queue is never longer than the state is large.
