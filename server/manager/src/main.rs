@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use krakend_cluster_manager::{app, cli, log, settings};
 
 /// A manager makes and drops many small values on several threads; the system's allocator takes a third of its time.
@@ -15,7 +14,7 @@ const EXIT_SETTINGS: u8 = 78;
 const EXIT_DAMAGED: u8 = 74;
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::parse();
+    let arguments = cli::Arguments::from_command_line();
     if let Some(command) = arguments.command {
         return cli::run(command, &arguments.client);
     }

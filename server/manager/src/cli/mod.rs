@@ -11,9 +11,12 @@ mod secret;
 mod snapshot;
 mod tables;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind,
+    parser::ValueSource,
+};
 
 use crate::{duration::parse_duration, settings::Partial};
 
@@ -22,7 +25,7 @@ use crate::{duration::parse_duration, settings::Partial};
 /// Without a command it runs one manager: web interface and HTTP API on port 9897, nodes on 7000, other managers on
 /// 7001. With a command it asks a running manager.
 #[derive(Parser)]
-#[command(version, about, args_conflicts_with_subcommands = true)]
+#[command(version, about)]
 pub struct Arguments {
     /// Settings file of the manager [default: /etc/krakend/cluster-manager.yml, which may be missing]
     #[arg(long, env = "KRAKEND_CM_SETTINGS")]
@@ -33,6 +36,33 @@ pub struct Arguments {
     pub client: Client,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Arguments {
+    /// Reads the command line. Ends the process with a message when it is wrong.
+    pub fn from_command_line() -> Self {
+        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// A flag that starts a manager makes no sense with a command, and is refused rather than ignored. In the
+    /// environment such a setting may stand: a container's commands have it, too.
+    fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut definition = Self::command();
+        let matches = definition.try_get_matches_from_mut(line)?;
+        if let Some(command) = matches.subcommand_name() {
+            let given = definition.get_arguments().find(|it| {
+                let id = it.get_id().as_str();
+                !it.is_global_set() && matches.value_source(id) == Some(ValueSource::CommandLine)
+            });
+            if let Some(flag) = given.and_then(|it| it.get_long()) {
+                let text = format!(
+                    "`--{flag}` is for starting a manager; `{command}` asks one that runs: leave the flag or the command away"
+                );
+                return Err(definition.error(ErrorKind::ArgumentConflict, text));
+            }
+        }
+        Self::from_arg_matches(&matches)
+    }
 }
 
 /// Which manager a command asks, and as whom.
@@ -256,10 +286,28 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+
+    fn read(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::read(line.split(' ').map(OsString::from))
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_a_command_may_stand_before_it_and_those_of_a_manager_may_not() {
+        for line in [
+            "m --server http://a:1 --output json status",
+            "m status --server http://a:1 --output json",
+        ] {
+            let arguments = read(line).expect("taken");
+            assert_eq!(arguments.client.server, ["http://a:1"]);
+            assert!(arguments.client.output == Output::Json);
+        }
+        let error = read("m --data-dir /d status").err().expect("refused");
+        assert!(error.to_string().contains("`--data-dir` is for starting"));
+        assert!(read("m --data-dir /d").is_ok());
     }
 }
