@@ -26,9 +26,8 @@ use crate::{
 /// most records change again before they are written, and the disk gets a fixed share of this machine.
 const GATHER: Duration = Duration::from_millis(50);
 const SHARE: u32 = 20;
-/// A crash has the log replayed from the last batch on, so batches must not be too far apart. Nor may they be large: what
-/// one sends to the disk at once, the log's next fsync waits for, because a file system commits them together.
-const GATHER_AT_MOST: Duration = Duration::from_millis(500);
+/// A crash has the log replayed from the last batch on, so batches must not be too far apart.
+const GATHER_AT_MOST: Duration = Duration::from_secs(5);
 
 /// Writes changed records to disk some moments after they were applied. A record that changes often is written once
 /// for each batch, so the queue is never longer than the state is large.
@@ -155,8 +154,9 @@ impl Drop for WriteBehind {
     }
 }
 
-/// Two threads: this one takes what is to be written, under the lock that Raft waits for as well; the other writes it
-/// when nobody else needs the processors. One for both could be kept from going on while it has the lock.
+/// Two threads: this one takes what is to be written, under the lock that Raft waits for as well; the other writes it.
+/// Neither has a low priority: a thread that does not get on with a write keeps the file system's journal open, and every
+/// fsync of the log waits for that.
 fn run(store: &StateStore, shared: &Shared, bell: &Bell) {
     let (work, to_write) = sync_channel(0);
     let (written, told) = sync_channel(1);
@@ -189,7 +189,6 @@ fn run(store: &StateStore, shared: &Shared, bell: &Bell) {
 
 /// Ends when there is no more work, or at the first failure.
 fn write_all(store: &StateStore, work: &Receiver<Current>, written: &SyncSender<()>) {
-    krakend_storage::yield_to_others();
     for frozen in work {
         if let Err(error) = write(store, frozen) {
             // Nothing is lost: after a restart the state is rebuilt from the last written position.
