@@ -116,7 +116,11 @@ fn watch(group: Arc<Group>, stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<Ve
                 // One of them is killed for a while.
                 if let Ok((index, nodes)) = nodes(&group, manager).await {
                     let seats = with_seat(&nodes).len() as u64;
-                    shown.push(Shown { manager, index, seats });
+                    shown.push(Shown {
+                        manager,
+                        index,
+                        seats,
+                    });
                 }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -146,7 +150,9 @@ async fn fifty_nodes_at_once_never_take_an_eleventh_seat_and_come_in_when_the_li
     let group = Group::start_saying(3, "lease_s: 30\n").await?;
     install(&group, "10").await?;
     let body = json!({"fleet": "default", "ttl_s": 86_400, "max_uses": 200});
-    let token = group.ask(0, Ask::json("POST", "/v1/join-tokens", &body)).await?;
+    let token = group
+        .ask(0, Ask::json("POST", "/v1/join-tokens", &body))
+        .await?;
     let token = token.ok()?.json()?;
     let dir = tempfile::tempdir()?;
     let text = token["token"].as_str().context("a token")?;
@@ -156,32 +162,44 @@ async fn fifty_nodes_at_once_never_take_an_eleventh_seat_and_come_in_when_the_li
     let stop = Arc::new(AtomicBool::new(false));
     let watching = watch(group.clone(), stop.clone());
     let free = ports::free(3 * NODES)?;
+    let leader = group.leader().await?;
+    // In the middle of it the leader dies.
+    let killed = kill_with_seats(group.clone(), leader, 3);
     let mut members = Vec::new();
     for (number, ports) in free.chunks_exact(3).enumerate() {
         members.push(Node::start(number, dir.path(), &seeds, ports)?);
     }
-    // In the middle of it the leader dies.
-    let leader = group.leader().await?;
-    let early = seated(&group, leader, 3).await?;
-    let pid = group.managers[leader].process.as_ref().context("runs")?.pid();
-    nix_kill(pid)?;
+    let early = killed.await??;
+    println!("the leader died with {} seats taken", early.len());
     let began = Instant::now();
     let other = (leader + 1) % 3;
     let ten = seated(&group, other, 10).await?;
-    println!("ten seats {} ms after the leader's death", began.elapsed().as_millis());
+    println!(
+        "ten seats {} ms after the leader's death",
+        began.elapsed().as_millis()
+    );
     ensure!(early.is_subset(&ten), "a seat was lost: {early:?} {ten:?}");
     // Everybody has asked, and forty were told in the documents' words.
     until("forty nodes were refused", LIMIT, || async {
-        let told = members.iter().filter(|it| it.log().contains(NO_SEAT)).count();
+        let told = members
+            .iter()
+            .filter(|it| it.log().contains(NO_SEAT))
+            .count();
         Ok(match told >= NODES - 10 {
             true => Seen::Yes(()),
             false => Seen::No(format!("{told} were told")),
         })
     })
     .await?;
-    let logs = group.managers.iter().map(|it| std::fs::read_to_string(it.log()));
+    let logs = group
+        .managers
+        .iter()
+        .map(|it| std::fs::read_to_string(it.log()));
     let logs: String = logs.filter_map(Result::ok).collect();
-    ensure!(logs.lines().any(|line| line.ends_with(NO_SEAT)), "the managers say it, too");
+    ensure!(
+        logs.lines().any(|line| line.ends_with(NO_SEAT)),
+        "the managers say it, too"
+    );
     let (_, now) = nodes(&group, other).await?;
     ensure!(with_seat(&now) == ten, "the seated stay");
     let alarm = until("an alarm names who waits", LIMIT, || async {
@@ -203,24 +221,44 @@ async fn fifty_nodes_at_once_never_take_an_eleventh_seat_and_come_in_when_the_li
     }
     // Leases go on while the session does.
     let lease = |nodes: &[Value]| {
-        let node = nodes.iter().find(|node| Some(node["id"].as_str().unwrap_or_default()) == ten.first().map(String::as_str));
+        let node = nodes.iter().find(|node| {
+            Some(node["id"].as_str().unwrap_or_default()) == ten.first().map(String::as_str)
+        });
         node.and_then(|node| node["lease_expires_at"].as_str().map(str::to_owned))
     };
     let first = lease(&nodes(&group, other).await?.1).context("a lease")?;
     until("the lease is renewed", LIMIT, || async {
         let now = lease(&nodes(&group, other).await?.1).context("a lease")?;
-        Ok(if now > first { Seen::Yes(()) } else { Seen::No(now) })
+        Ok(if now > first {
+            Seen::Yes(())
+        } else {
+            Seen::No(now)
+        })
     })
     .await?;
     // An upgrade lets all in, without a restart.
     let began = Instant::now();
-    let put = Ask::json("PUT", "/v1/license", &json!({"token": issue(&group, &["--max-nodes", "50"])?}));
+    let put = Ask::json(
+        "PUT",
+        "/v1/license",
+        &json!({"token": issue(&group, &["--max-nodes", "50"])?}),
+    );
     group.ask(other, put).await?.ok()?;
     let fifty = seated(&group, other, NODES).await?;
-    println!("all fifty seated {} ms after the upgrade", began.elapsed().as_millis());
-    ensure!(fifty.len() == NODES && ten.is_subset(&fifty), "nobody is lost");
+    println!(
+        "all fifty seated {} ms after the upgrade",
+        began.elapsed().as_millis()
+    );
+    ensure!(
+        fifty.len() == NODES && ten.is_subset(&fifty),
+        "nobody is lost"
+    );
     // A lowered limit unseats nobody.
-    let put = Ask::json("PUT", "/v1/license", &json!({"token": issue(&group, &["--max-nodes", "45"])?}));
+    let put = Ask::json(
+        "PUT",
+        "/v1/license",
+        &json!({"token": issue(&group, &["--max-nodes", "45"])?}),
+    );
     let lowered = group.ask(other, put).await?.ok()?.json()?;
     ensure!(lowered["over_by"] == 5, "{lowered}");
     let (_, after) = nodes(&group, other).await?;
@@ -229,20 +267,51 @@ async fn fifty_nodes_at_once_never_take_an_eleventh_seat_and_come_in_when_the_li
     members[0].process.terminate()?;
     members[0].process.wait(LIMIT).await?;
     let name = "node-00";
-    until("a clean stop removes at once", Duration::from_secs(20), || async {
-        let (_, nodes) = nodes(&group, other).await?;
-        let node = nodes.iter().find(|it| it["name"] == name).context("still shown")?;
-        Ok(match node["state"] == "removed" {
-            true => Seen::Yes(()),
-            false => Seen::No(node["state"].to_string()),
-        })
-    })
+    until(
+        "a clean stop removes at once",
+        Duration::from_secs(20),
+        || async {
+            let (_, nodes) = nodes(&group, other).await?;
+            let node = nodes
+                .iter()
+                .find(|it| it["name"] == name)
+                .context("still shown")?;
+            Ok(match node["state"] == "removed" {
+                true => Seen::Yes(()),
+                false => Seen::No(node["state"].to_string()),
+            })
+        },
+    )
     .await?;
     Ok(())
 }
 
+/// Kills the leader as soon as it shows so many seats; those that it showed.
+fn kill_with_seats(
+    group: Arc<Group>,
+    leader: usize,
+    seats: usize,
+) -> tokio::task::JoinHandle<Result<BTreeSet<String>>> {
+    tokio::spawn(async move {
+        let began = Instant::now();
+        loop {
+            let (_, nodes) = nodes(&group, leader).await?;
+            let seated = with_seat(&nodes);
+            if seated.len() >= seats {
+                let process = group.managers[leader].process.as_ref();
+                nix_kill(process.context("it runs")?.pid())?;
+                return Ok(seated);
+            }
+            ensure!(began.elapsed() < LIMIT, "{} seats only", seated.len());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+}
+
 fn nix_kill(pid: i32) -> Result<()> {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status()?;
+    let status = Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()?;
     ensure!(status.success(), "kill -9 {pid}");
     Ok(())
 }

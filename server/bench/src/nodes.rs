@@ -102,7 +102,10 @@ async fn measure(arguments: &NodesArguments, dir: &Path) -> Result<NodesReport> 
     }
     all_active(&mut managers, arguments.nodes, began, &joined).await?;
     let all_active_s = began.elapsed().as_secs_f64();
-    eprintln!("all are active after {all_active_s:.1} s; at rest for {} s", arguments.rest_s);
+    eprintln!(
+        "all are active after {all_active_s:.1} s; at rest for {} s",
+        arguments.rest_s
+    );
     // The joins' own work is done.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let before = managers.members().cpu_s()?;
@@ -114,7 +117,10 @@ async fn measure(arguments: &NodesArguments, dir: &Path) -> Result<NodesReport> 
     let cpu_percent = busy.map(|(before, after)| (after - before) * 100.0 / rest_s);
     let still = managers.active().await?;
     if still != arguments.nodes {
-        bail!("{still} of {} nodes are active after the rest", arguments.nodes);
+        bail!(
+            "{still} of {} nodes are active after the rest",
+            arguments.nodes
+        );
     }
     managers.members_mut().expect_running()?;
     Ok(NodesReport {
@@ -139,7 +145,10 @@ async fn license(managers: &Managers, arguments: &NodesArguments) -> Result<()> 
         .context("run `license issue`")?;
     let token = String::from_utf8_lossy(&issued.stdout).trim().to_owned();
     let body = serde_json::json!({ "token": token }).to_string();
-    managers.ask(Method::PUT, "/v1/license", body.into()).await.map(drop)
+    managers
+        .ask(Method::PUT, "/v1/license", body.into())
+        .await
+        .map(drop)
 }
 
 async fn join_token(managers: &Managers, uses: usize) -> Result<String> {
@@ -305,7 +314,9 @@ async fn all_active(
         managers.members_mut().expect_running()?;
         if began.elapsed() > LIMIT {
             let welcomed = joined.load(Ordering::Relaxed);
-            bail!("{active} of {nodes} nodes are active after {LIMIT:?}, {welcomed} sessions began");
+            bail!(
+                "{active} of {nodes} nodes are active after {LIMIT:?}, {welcomed} sessions began"
+            );
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -318,7 +329,11 @@ impl NodesReport {
             let values: Vec<_> = values.iter().map(|value| format!("{value:.1}")).collect();
             values.join(", ")
         };
-        let build = if self.debug_build { " (debug build)" } else { "" };
+        let build = if self.debug_build {
+            " (debug build)"
+        } else {
+            ""
+        };
         format!(
             "{} simulated nodes, three managers{build}\nenrolled     {:.0} a second\nall active   {:.1} s after all began to join ({:.0} a second)\nmemory       {} MiB\nprocessor    {} % of one, over {:.0} s at rest",
             self.nodes,

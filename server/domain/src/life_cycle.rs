@@ -91,7 +91,11 @@ impl FlapHistory {
     }
 
     pub fn count(&mut self, now_ms: u64) -> u32 {
-        while self.0.front().is_some_and(|at| now_ms.saturating_sub(*at) > Self::WINDOW_MS) {
+        while self
+            .0
+            .front()
+            .is_some_and(|at| now_ms.saturating_sub(*at) > Self::WINDOW_MS)
+        {
             self.0.pop_front();
         }
         self.0.len() as u32
@@ -191,15 +195,11 @@ fn next_step(
         NodeState::Unreachable
             if in_state_ms >= settings.grace_ms && is_silent_for_good(seen, settings) =>
         {
-            step(
-                NodeState::Down,
-                "silent for the whole grace period".into(),
-            )
+            step(NodeState::Down, "silent for the whole grace period".into())
         }
-        NodeState::Down if in_state_ms >= settings.reap_ms => step(
-            NodeState::Removed,
-            "down for the whole reap time".into(),
-        ),
+        NodeState::Down if in_state_ms >= settings.reap_ms => {
+            step(NodeState::Removed, "down for the whole reap time".into())
+        }
         _ => None,
     }
 }
@@ -244,7 +244,9 @@ fn next_note(
     let blocked = match noted {
         false => node.state == NodeState::Active && seen.blocked_ms >= settings.blocked_ms,
         // A leader that has not seen it yet leaves the note as it is.
-        true => !(seen.gossip.is_alive() || matches!(node.state, NodeState::Down | NodeState::Removed)),
+        true => {
+            !(seen.gossip.is_alive() || matches!(node.state, NodeState::Down | NodeState::Removed))
+        }
     };
     (blocked != noted).then_some(Command::ReportGossip {
         node_id: node.id,

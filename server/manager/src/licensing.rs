@@ -167,7 +167,13 @@ impl Watched {
 
     fn check(&mut self, app: &App, state: &ClusterState, record: &LicenseRecord) {
         let license = digest(&record.token);
-        let secrets: Vec<_> = app.trust.ring().ids().iter().map(ToString::to_string).collect();
+        let secrets: Vec<_> = app
+            .trust
+            .ring()
+            .ids()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let failed = app.licensing.found().is_some_and(|it| it.problem.is_some());
         let every = if failed { AGAIN } else { DAILY };
         let fresh = self.checked.as_ref().is_some_and(|(of, with, at)| {

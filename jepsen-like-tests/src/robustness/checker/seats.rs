@@ -61,7 +61,10 @@ pub fn seats(events: &[Told], shown: &[Shown], limit: u64) -> Finding {
     let over = shown.iter().filter(|it| it.seats > limit);
     complaints.extend(over.map(|it| {
         let manager = it.manager + 1;
-        let text = format!("manager-{manager} shows {} seats at index {}", it.seats, it.index);
+        let text = format!(
+            "manager-{manager} shows {} seats at index {}",
+            it.seats, it.index
+        );
         (text, Vec::new())
     }));
     let looked_at = format!(
@@ -84,19 +87,31 @@ pub fn stories(events: &[Told]) -> Finding {
         }
         order = place;
         let kind = event.kind.as_str();
-        let states = ["node_joined", "node_active", "node_unreachable", "node_down", "node_removed"];
+        let states = [
+            "node_joined",
+            "node_active",
+            "node_unreachable",
+            "node_down",
+            "node_removed",
+        ];
         if !states.contains(&kind) {
             continue;
         }
         let before = last.insert(&event.node, kind).unwrap_or("");
-        let follows = match (before, kind) {
-            ("", "node_joined") => true,
-            ("node_joined" | "node_active", "node_unreachable" | "node_removed")
-            | ("node_unreachable", "node_active" | "node_down" | "node_removed")
-            | ("node_down", "node_active" | "node_removed")
-            | ("node_removed", "node_active") => true,
-            _ => false,
-        };
+        let follows = matches!(
+            (before, kind),
+            ("", "node_joined")
+                | (
+                    "node_joined" | "node_active",
+                    "node_unreachable" | "node_removed"
+                )
+                | (
+                    "node_unreachable",
+                    "node_active" | "node_down" | "node_removed"
+                )
+                | ("node_down", "node_active" | "node_removed")
+                | ("node_removed", "node_active")
+        );
         if !follows {
             let text = format!("{}: {kind} after {before:?} at {}", event.node, event.index);
             complaints.push((text, Vec::new()));
@@ -131,7 +146,11 @@ mod tests {
         events.push(told(5, "node_active", "a"));
         events.push(told(6, "node_down", "b"));
         let found = seats(&events, &[], 2);
-        assert!(!found.ok && found.detail.contains("index 5"), "{}", found.detail);
+        assert!(
+            !found.ok && found.detail.contains("index 5"),
+            "{}",
+            found.detail
+        );
     }
 
     #[test]
@@ -143,7 +162,11 @@ mod tests {
         };
         assert!(seats(&[], &[look(2)], 2).ok);
         let found = seats(&[], &[look(3)], 2);
-        assert!(!found.ok && found.detail.contains("manager-2"), "{}", found.detail);
+        assert!(
+            !found.ok && found.detail.contains("manager-2"),
+            "{}",
+            found.detail
+        );
     }
 
     #[test]

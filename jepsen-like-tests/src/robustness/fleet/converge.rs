@@ -37,7 +37,11 @@ impl Fleet {
         let mut truth = vec![Truth::Runs; NODES];
         // Nobody is judged by what the faults left: first all of them must have come back.
         if let Err(error) = self.until_true(&truth).await {
-            return Ok(Finding::fail(CHECK, format!("after the last fault: {error:#}"), Vec::new()));
+            return Ok(Finding::fail(
+                CHECK,
+                format!("after the last fault: {error:#}"),
+                Vec::new(),
+            ));
         }
         let (killed, stopped) = (&order[..2], &order[2..4]);
         self.kill(killed).await?;
@@ -52,8 +56,15 @@ impl Fleet {
         }
         let began = Instant::now();
         Ok(match self.until_true(&truth).await {
-            Ok(()) => Finding::pass(CHECK, format!("{} ms after the last deaths", began.elapsed().as_millis())),
-            Err(error) => Finding::fail(CHECK, format!("after the last deaths: {error:#}"), Vec::new()),
+            Ok(()) => Finding::pass(
+                CHECK,
+                format!("{} ms after the last deaths", began.elapsed().as_millis()),
+            ),
+            Err(error) => Finding::fail(
+                CHECK,
+                format!("after the last deaths: {error:#}"),
+                Vec::new(),
+            ),
         })
     }
 
@@ -68,10 +79,18 @@ impl Fleet {
                 let nodes = list["nodes"].as_array().cloned().unwrap_or_default();
                 let states: BTreeMap<_, _> = nodes
                     .iter()
-                    .map(|it| (it["name"].as_str().unwrap_or_default(), it["state"].as_str().unwrap_or_default()))
+                    .map(|it| {
+                        (
+                            it["name"].as_str().unwrap_or_default(),
+                            it["state"].as_str().unwrap_or_default(),
+                        )
+                    })
                     .collect();
                 if let Some(wrong) = untrue(&states, truth, self.limit) {
-                    return Ok(wait::Seen::No(format!("manager-{}: {wrong}: {states:?}", manager + 1)));
+                    return Ok(wait::Seen::No(format!(
+                        "manager-{}: {wrong}: {states:?}",
+                        manager + 1
+                    )));
                 }
             }
             Ok(wait::Seen::Yes(()))

@@ -64,7 +64,14 @@ impl NodeMachine {
         let ip = ip_program().context("there is no `ip` program")?;
         let (program, settings) = (self.program.display().to_string(), self.settings());
         let settings = settings.display().to_string();
-        let arguments = ["netns", "exec", &self.namespace, &program, "--settings", &settings];
+        let arguments = [
+            "netns",
+            "exec",
+            &self.namespace,
+            &program,
+            "--settings",
+            &settings,
+        ];
         let log = self.dir.join("log");
         self.process = Some(Process::start(&self.name, &ip, &arguments, &log)?);
         self.paused = false;
@@ -117,7 +124,11 @@ impl NodeMachine {
         let Some(process) = &self.process else {
             return Ok(());
         };
-        let signal = if stop { Signal::SIGSTOP } else { Signal::SIGCONT };
+        let signal = if stop {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
         kill(Pid::from_raw(process.pid()), signal)
             .with_context(|| format!("{signal} to {}", self.name))?;
         self.paused = stop;

@@ -86,7 +86,9 @@ impl Fleet {
         let token = join_token(clients).await?;
         let file = dir.join("node-join-token");
         write_private(&file, &token)?;
-        let seeds: Vec<_> = (0..options.managers).map(|host| lab.address(host)).collect();
+        let seeds: Vec<_> = (0..options.managers)
+            .map(|host| lab.address(host))
+            .collect();
         let program = options.program.with_file_name("krakend-node");
         // A build with planted bugs lies one deeper and has no node of its own.
         let beside = options.program.parent().and_then(Path::parent);
@@ -95,7 +97,12 @@ impl Fleet {
             _ => program,
         };
         let nodes = (0..NODES).map(|number| {
-            NodeMachine::new(lab, (managers + number, number), &dir, (&program, &seeds, &file))
+            NodeMachine::new(
+                lab,
+                (managers + number, number),
+                &dir,
+                (&program, &seeds, &file),
+            )
         });
         let mut nodes = nodes.collect::<Result<Vec<_>>>()?;
         for node in &mut nodes {
@@ -115,7 +122,12 @@ impl Fleet {
     }
 
     /// Faults of nodes for `time`, and a look at every manager again and again.
-    pub fn trouble(&self, time: Duration, clock: Clock, stop: CancellationToken) -> tokio::task::JoinSet<()> {
+    pub fn trouble(
+        &self,
+        time: Duration,
+        clock: Clock,
+        stop: CancellationToken,
+    ) -> tokio::task::JoinSet<()> {
         let mut tasks = tokio::task::JoinSet::new();
         let (faults, ended) = (self.clone(), stop.clone());
         tasks.spawn(async move {
@@ -221,7 +233,9 @@ impl Fleet {
     async fn cut(&self, nodes: &[usize]) -> Result<()> {
         let hosts = self.managers + NODES;
         let away: BTreeSet<usize> = nodes.iter().map(|node| self.managers + node).collect();
-        let pairs = away.iter().flat_map(|from| (0..hosts).map(move |to| (*from, to)));
+        let pairs = away
+            .iter()
+            .flat_map(|from| (0..hosts).map(move |to| (*from, to)));
         let cuts: BTreeSet<Cut> = pairs
             .filter(|(from, to)| from != to)
             .flat_map(|(from, to)| [(from, to), (to, from)])
@@ -288,7 +302,13 @@ fn shown(manager: usize, reply: &Reply) -> Option<Shown> {
 
 async fn install(options: &RunOptions, clients: &Clients, secret: &Path, seats: u64) -> Result<()> {
     let issued = tokio::process::Command::new(&options.program)
-        .args(["license", "issue", "--subscriber", "Jepsen", "--secret-file"])
+        .args([
+            "license",
+            "issue",
+            "--subscriber",
+            "Jepsen",
+            "--secret-file",
+        ])
         .arg(secret)
         .args(["--max-nodes", &seats.to_string()])
         .output()
@@ -296,7 +316,9 @@ async fn install(options: &RunOptions, clients: &Clients, secret: &Path, seats: 
         .context("run `license issue`")?;
     let token = String::from_utf8_lossy(&issued.stdout).trim().to_owned();
     let ask = Ask::json("PUT", "/v1/license", &json!({ "token": token }));
-    taken(clients, ask, "the licence is installed").await.map(drop)
+    taken(clients, ask, "the licence is installed")
+        .await
+        .map(drop)
 }
 
 async fn join_token(clients: &Clients) -> Result<String> {

@@ -17,7 +17,11 @@ pub enum NodeFault {
     /// Cut off from managers and from other nodes.
     Cut { nodes: Vec<usize>, ms: u64 },
     /// Cut and healed again and again.
-    Flap { nodes: Vec<usize>, times: u64, ms: u64 },
+    Flap {
+        nodes: Vec<usize>,
+        times: u64,
+        ms: u64,
+    },
 }
 
 /// A fault and its time from the beginning.
@@ -62,8 +66,11 @@ fn fault(rng: &mut StdRng, nodes: usize) -> NodeFault {
     some.truncate(count);
     some.sort_unstable();
     // Shorter than silence is noticed, longer than that, and longer than grace.
-    let ms = [rng.random_range(0..2_000), rng.random_range(2_000..9_000), rng.random_range(9_000..25_000)]
-        [rng.random_range(0..3)];
+    let ms = [
+        rng.random_range(0..2_000),
+        rng.random_range(2_000..9_000),
+        rng.random_range(9_000..25_000),
+    ][rng.random_range(0..3)];
     match rng.random_range(0..6) {
         0 | 1 => NodeFault::Kill { nodes: some, ms },
         2 => NodeFault::Stop { nodes: some, ms },
@@ -89,7 +96,12 @@ mod tests {
             assert_eq!(steps, plan(seed, 9, 60_000));
             for step in &steps {
                 assert!(step.at_ms + lasts_ms(&step.fault) <= 60_000, "seed {seed}");
-                kinds.insert(format!("{:?}", step.fault).split(" ").next().map(str::to_owned));
+                kinds.insert(
+                    format!("{:?}", step.fault)
+                        .split(" ")
+                        .next()
+                        .map(str::to_owned),
+                );
             }
         }
         assert_eq!(kinds.len(), 5, "every kind comes: {kinds:?}");

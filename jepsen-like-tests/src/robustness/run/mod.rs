@@ -12,12 +12,12 @@ use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::checker::{self, Finding};
+use super::fleet::{self, Fleet};
 use super::history::{Clock, Recorder};
 use super::host::{Lab, LabError, Machine};
 use super::nemesis::{Hands, Kind, Nemesis, hosts, plan};
 use super::report::Outcome;
 use super::workload::{self, Client, Clients, Reader, Server, Workload};
-use super::fleet::{self, Fleet};
 use super::{RunOptions, report};
 use ending::{AtEnd, at_end, recover};
 use forming::{FORM_WITHIN, form, prepare};
@@ -77,7 +77,8 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
             Some(Fleet::start((&lab, network), options, group, managers).await?)
         }
     };
-    let outcome = under_faults(options, &clients, (&hands, fleet.as_ref()), (&reader, from)).await?;
+    let outcome =
+        under_faults(options, &clients, (&hands, fleet.as_ref()), (&reader, from)).await?;
     hands.kill(&hands.deployed().await).await?;
     Ok(Ended::Done(Box::new(outcome)))
 }
@@ -203,12 +204,20 @@ fn start_readers(
 
 /// What the trail says of nodes. Their names are the first word of each message.
 fn told(stream: &checker::Stream) -> Vec<checker::Told> {
-    let of_nodes = stream.events.iter().filter(|it| it.kind.starts_with("node_"));
+    let of_nodes = stream
+        .events
+        .iter()
+        .filter(|it| it.kind.starts_with("node_"));
     let told = of_nodes.map(|event| checker::Told {
         index: event.index,
         position: u64::from(event.position),
         kind: event.kind.clone(),
-        node: event.message.split(' ').next().unwrap_or_default().to_owned(),
+        node: event
+            .message
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
     });
     told.collect()
 }

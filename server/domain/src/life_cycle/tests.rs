@@ -73,7 +73,8 @@ impl Group {
             installed_by: "admin".into(),
             installed_ms: 0,
         };
-        self.apply(Command::InstallLicense(record)).expect("installed");
+        self.apply(Command::InstallLicense(record))
+            .expect("installed");
     }
 
     fn apply(&mut self, command: Command) -> Result<crate::Applied, Rejected> {
@@ -146,19 +147,119 @@ fn one_step_follows_from_state_and_signs() {
     };
     let table: [(&str, Observation, Option<NodeState>); 14] = [
         ("both signs", ALIVE, None),
-        ("gossip alone", Observation { session: false, ..ALIVE }, None),
-        ("suspected", Observation { session: false, gossip: Suspect, ..ALIVE }, None),
-        ("a session alone", Observation { gossip: Down, ..ALIVE }, None),
-        ("a session, never in gossip", Observation { gossip: Unknown, ..ALIVE }, None),
-        ("dead for both", Observation { silent_ms: 0, ..DEAD }, Some(Unreachable)),
-        ("unknown to gossip and just silent", Observation { gossip: Unknown, silent_ms: 9_999, ..DEAD }, None),
-        ("unknown to gossip and long silent", Observation { gossip: Unknown, silent_ms: 10_000, ..DEAD }, Some(Unreachable)),
-        ("a new leader waits for the session", Observation { silent_ms: 9_999, ..fresh }, None),
-        ("but not for ever", Observation { silent_ms: 10_000, ..fresh }, Some(Unreachable)),
-        ("a goodbye", Observation { gossip: Left, left: true, ..DEAD }, Some(Removed)),
-        ("a goodbye, and a newer session", Observation { gossip: Left, left: true, ..ALIVE }, None),
-        ("a goodbye of its earlier life", Observation { gossip: Left, left: false, silent_ms: 0, ..DEAD }, None),
-        ("a goodbye, and alive again", Observation { gossip: Alive, session: false, left: true, ..DEAD }, None),
+        (
+            "gossip alone",
+            Observation {
+                session: false,
+                ..ALIVE
+            },
+            None,
+        ),
+        (
+            "suspected",
+            Observation {
+                session: false,
+                gossip: Suspect,
+                ..ALIVE
+            },
+            None,
+        ),
+        (
+            "a session alone",
+            Observation {
+                gossip: Down,
+                ..ALIVE
+            },
+            None,
+        ),
+        (
+            "a session, never in gossip",
+            Observation {
+                gossip: Unknown,
+                ..ALIVE
+            },
+            None,
+        ),
+        (
+            "dead for both",
+            Observation {
+                silent_ms: 0,
+                ..DEAD
+            },
+            Some(Unreachable),
+        ),
+        (
+            "unknown to gossip and just silent",
+            Observation {
+                gossip: Unknown,
+                silent_ms: 9_999,
+                ..DEAD
+            },
+            None,
+        ),
+        (
+            "unknown to gossip and long silent",
+            Observation {
+                gossip: Unknown,
+                silent_ms: 10_000,
+                ..DEAD
+            },
+            Some(Unreachable),
+        ),
+        (
+            "a new leader waits for the session",
+            Observation {
+                silent_ms: 9_999,
+                ..fresh
+            },
+            None,
+        ),
+        (
+            "but not for ever",
+            Observation {
+                silent_ms: 10_000,
+                ..fresh
+            },
+            Some(Unreachable),
+        ),
+        (
+            "a goodbye",
+            Observation {
+                gossip: Left,
+                left: true,
+                ..DEAD
+            },
+            Some(Removed),
+        ),
+        (
+            "a goodbye, and a newer session",
+            Observation {
+                gossip: Left,
+                left: true,
+                ..ALIVE
+            },
+            None,
+        ),
+        (
+            "a goodbye of its earlier life",
+            Observation {
+                gossip: Left,
+                left: false,
+                silent_ms: 0,
+                ..DEAD
+            },
+            None,
+        ),
+        (
+            "a goodbye, and alive again",
+            Observation {
+                gossip: Alive,
+                session: false,
+                left: true,
+                ..DEAD
+            },
+            None,
+        ),
     ];
     let mut group = Group::begun();
     group.join(1).expect("a seat");
@@ -187,7 +288,11 @@ fn grace_and_reap_run_from_the_last_sign_of_life() {
         silent_ms: 9_999,
         ..DEAD
     };
-    assert_eq!(to(&group.plan_for(1, new_leader)), None, "it may be on its way");
+    assert_eq!(
+        to(&group.plan_for(1, new_leader)),
+        None,
+        "it may be on its way"
+    );
     let settled = Observation {
         silent_ms: 10_000,
         ..new_leader
@@ -198,7 +303,16 @@ fn grace_and_reap_run_from_the_last_sign_of_life() {
     }
     assert_eq!(group.node(1).seat, Seat::Free);
     // A gossip packet gives no seat back: it registers for that.
-    assert_eq!(to(&group.plan_for(1, Observation { session: false, ..ALIVE })), None);
+    assert_eq!(
+        to(&group.plan_for(
+            1,
+            Observation {
+                session: false,
+                ..ALIVE
+            }
+        )),
+        None
+    );
     group.now += 259_200_000 - 1;
     assert_eq!(to(&group.plan_for(1, DEAD)), None);
     group.now += 1;
@@ -239,7 +353,13 @@ fn a_leave_in_gossip_is_understood_by_older_managers_until_the_level_is_raised()
         ..DEAD
     };
     let steps = group.plan_for(1, left);
-    assert!(matches!(steps[..], [Command::LeaveNode { hold_seat: true, .. }]));
+    assert!(matches!(
+        steps[..],
+        [Command::LeaveNode {
+            hold_seat: true,
+            ..
+        }]
+    ));
     let blocked = Observation {
         gossip: GossipView::Down,
         blocked_ms: 30_000,
@@ -259,13 +379,23 @@ fn a_session_without_gossip_is_told_once_and_taken_back() {
     };
     assert!(group.plan_for(1, blocked(29_999)).is_empty());
     let steps = group.plan_for(1, blocked(30_000));
-    assert!(matches!(steps[..], [Command::ReportGossip { blocked: true, .. }]));
+    assert!(matches!(
+        steps[..],
+        [Command::ReportGossip { blocked: true, .. }]
+    ));
     for step in steps {
         group.apply(step).expect("noted");
     }
-    assert_eq!(group.node(1).state, NodeState::Active, "it is no step of its life");
+    assert_eq!(
+        group.node(1).state,
+        NodeState::Active,
+        "it is no step of its life"
+    );
     assert!(group.plan_for(1, blocked(60_000)).is_empty(), "told once");
-    assert!(group.plan_for(1, blocked(0)).is_empty(), "nor taken back by a new leader");
+    assert!(
+        group.plan_for(1, blocked(0)).is_empty(),
+        "nor taken back by a new leader"
+    );
     for step in group.plan_for(1, ALIVE) {
         group.apply(step).expect("taken back");
     }
@@ -277,7 +407,9 @@ fn a_session_without_gossip_is_told_once_and_taken_back() {
 
 #[test]
 fn patience_grows_with_flaps_up_to_half_the_grace() {
-    let patience: Vec<_> = (0..12).map(|flaps| patience_ms(flaps, &settings())).collect();
+    let patience: Vec<_> = (0..12)
+        .map(|flaps| patience_ms(flaps, &settings()))
+        .collect();
     let expected = [0, 0, 0, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
     assert_eq!(patience[..9], expected);
     assert_eq!(patience_ms(u32::MAX, &settings()), 30_000);
@@ -303,7 +435,11 @@ fn writes_of_flapping(on_ms: u64, off_ms: u64) -> (usize, Group) {
         silent_ms = if alive { 0 } else { silent_ms + 250 };
         let seen = Observation {
             session: alive,
-            gossip: if alive { GossipView::Alive } else { GossipView::Down },
+            gossip: if alive {
+                GossipView::Alive
+            } else {
+                GossipView::Down
+            },
             silent_ms,
             flaps: flaps.count(group.now),
             ..DEAD
@@ -388,9 +524,8 @@ impl World {
         for at in 0..self.truth.len() {
             let runs = self.truth[at] == Truth::Runs;
             let node = self.group.state.node(id(Self::number(at)));
-            let seated = node.is_some_and(|it| {
-                matches!(it.state, NodeState::Active | NodeState::Unreachable)
-            });
+            let seated = node
+                .is_some_and(|it| matches!(it.state, NodeState::Active | NodeState::Unreachable));
             if runs && !seated {
                 let _ = self.group.join(Self::number(at));
             }
@@ -415,7 +550,10 @@ impl World {
             observed.insert(id(Self::number(at)), seen);
         }
         for step in plan_life_cycle(&self.group.state, &observed, now, &settings()) {
-            if let Command::SetNodeState { node_id, from, to, .. } = &step {
+            if let Command::SetNodeState {
+                node_id, from, to, ..
+            } = &step
+            {
                 assert!(is_legal(*from, *to), "{from:?} to {to:?}");
                 if *to == NodeState::Unreachable {
                     self.flaps[node_id.0.as_u128() as usize - 1].note(now);
@@ -436,14 +574,21 @@ impl World {
     /// Everybody is what they are said to be.
     fn check_truth(&self, seed: u64) {
         let running = self.truth.iter().filter(|it| **it == Truth::Runs).count();
-        let active = self.group.state.nodes().filter(|it| it.state == NodeState::Active);
+        let active = self
+            .group
+            .state
+            .nodes()
+            .filter(|it| it.state == NodeState::Active);
         let active = active.count();
         assert_eq!(active, running.min(self.limit as usize), "seed {seed}");
         for (at, truth) in self.truth.iter().enumerate() {
             let node = self.group.state.node(id(Self::number(at)));
             let state = node.map(|it| it.state);
             match truth {
-                Truth::Runs => assert!(!matches!(state, Some(NodeState::Unreachable)), "seed {seed}"),
+                Truth::Runs => assert!(
+                    !matches!(state, Some(NodeState::Unreachable)),
+                    "seed {seed}"
+                ),
                 Truth::Silent => assert!(
                     !matches!(state, Some(NodeState::Active | NodeState::Unreachable)),
                     "seed {seed}: node {at} is silent and {state:?}"
@@ -473,7 +618,11 @@ fn whatever_happens_states_converge_to_the_truth_and_seats_stay_within_the_limit
         for _ in 0..30 {
             match chance.next(8) {
                 // Half of the nodes are cut off, or all come back.
-                0 => world.truth.iter_mut().step_by(2).for_each(|it| *it = Truth::Silent),
+                0 => world
+                    .truth
+                    .iter_mut()
+                    .step_by(2)
+                    .for_each(|it| *it = Truth::Silent),
                 1 => world.truth.iter_mut().for_each(|it| *it = Truth::Runs),
                 // A new leader knows nothing.
                 2 => {
@@ -495,7 +644,12 @@ fn whatever_happens_states_converge_to_the_truth_and_seats_stay_within_the_limit
         // The longest way there: patience, grace, and five minutes of a held seat.
         world.run(500_000);
         world.check_truth(seed);
-        for events in world.group.state.nodes().map(|node| story(&world.group, node)) {
+        for events in world
+            .group
+            .state
+            .nodes()
+            .map(|node| story(&world.group, node))
+        {
             assert!(reads_sensibly(&events), "seed {seed}: {events:?}");
         }
     }
@@ -550,7 +704,11 @@ fn half_of_the_nodes_cut_off_and_healed_are_who_they_were() {
     world.run(1_000);
     world.truth[..5].fill(Truth::Silent);
     world.run(120_000);
-    let down = world.group.state.nodes().filter(|it| it.state == NodeState::Down);
+    let down = world
+        .group
+        .state
+        .nodes()
+        .filter(|it| it.state == NodeState::Down);
     assert_eq!(down.count(), 5);
     world.truth.fill(Truth::Runs);
     world.run(2_000);

@@ -2,8 +2,8 @@
 
 use super::Transaction;
 use crate::{
-    Applied, Digest, EventKind, LicenseCheck, LicenseRecord, LicenseStatus, ManagerId,
-    RecordKey, Rejected, Topic,
+    Applied, Digest, EventKind, LicenseCheck, LicenseRecord, LicenseStatus, ManagerId, RecordKey,
+    Rejected, Topic,
 };
 
 /// The level from which on notices are told and managers report what they verified.

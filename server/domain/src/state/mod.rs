@@ -28,9 +28,10 @@ use uuid::Uuid;
 
 use crate::{
     Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
-    IdempotencyRecord, JoinTokenRecord, LicenseNotes, LicenseRecord, LicenseState, LogEntry, ManagerId,
-    ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow, Outcome, RecentSample,
-    Rejected, SecretRecord, StagedBody, TokenId, TokenRecord, VersionRecord, WindowKey,
+    IdempotencyRecord, JoinTokenRecord, LicenseNotes, LicenseRecord, LicenseState, LogEntry,
+    ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow,
+    Outcome, RecentSample, Rejected, SecretRecord, StagedBody, TokenId, TokenRecord, VersionRecord,
+    WindowKey,
 };
 use transaction::Transaction;
 

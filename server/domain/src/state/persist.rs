@@ -50,8 +50,9 @@ impl ClusterState {
             }
             RecordKey::Certificate(id) => self.certificates.get(id).map(encode),
             // None before level 4, for the same reason.
-            RecordKey::LicenseNotes => (self.license_notes != LicenseNotes::default())
-                .then(|| encode(&self.license_notes)),
+            RecordKey::LicenseNotes => {
+                (self.license_notes != LicenseNotes::default()).then(|| encode(&self.license_notes))
+            }
             RecordKey::NodeNote(id) => self.notes.get(id).map(encode),
         }
     }

@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::{ClusterState, Fleet, Meta};
 use crate::{
     BackupStatus, ClockHold, Digest, Event, FleetName, FormerGroup, IdempotencyRecord,
-    JoinTokenRecord, LicenseNotes, LicenseRecord, LicenseState, LicenseStatus, ManagerId, ManagerRecord, Millis,
-    NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow, RecentSample, Role, SecretRecord, TokenId,
-    TokenRecord, Topic, VersionRecord, WindowKey, advance,
+    JoinTokenRecord, LicenseNotes, LicenseRecord, LicenseState, LicenseStatus, ManagerId,
+    ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow, RecentSample,
+    Role, SecretRecord, TokenId, TokenRecord, Topic, VersionRecord, WindowKey, advance,
 };
 
 impl ClusterState {
@@ -181,8 +181,8 @@ impl ClusterState {
     pub fn is_license_news(&self, now: Millis) -> bool {
         let status = self.license_status(now);
         let told = self.meta.license_state.unwrap_or(LicenseState::Free);
-        let notice = self.meta.feature_level >= 4
-            && status.notice_days != self.license_notes.told_days;
+        let notice =
+            self.meta.feature_level >= 4 && status.notice_days != self.license_notes.told_days;
         status.state != told || notice
     }
 

@@ -54,7 +54,10 @@ impl Observer {
             let gossip = gossip.get(&node.id).copied();
             let gossip = gossip.unwrap_or(GossipView::Unknown);
             let seen = self.seen.entry(node.id).or_default();
-            observed.insert(node.id, seen.observe(node.state, session, gossip, (now, self.since)));
+            observed.insert(
+                node.id,
+                seen.observe(node.state, session, gossip, (now, self.since)),
+            );
         }
         observed
     }
@@ -75,8 +78,7 @@ impl Seen {
         if session || gossip.is_alive() {
             self.alive = Some(now);
         }
-        self.outlived_goodbye =
-            gossip == GossipView::Left && (session || self.outlived_goodbye);
+        self.outlived_goodbye = gossip == GossipView::Left && (session || self.outlived_goodbye);
         self.blocked = match session && !gossip.is_alive() {
             true => Some(self.blocked.unwrap_or(now)),
             false => None,
@@ -152,10 +154,16 @@ mod tests {
         let mut watch = Watch::new();
         assert!(!watch.after(10, true, GossipView::Left).left);
         let silent = watch.after(60_000, false, GossipView::Left);
-        assert!(!silent.left, "its UDP is blocked, and now its session is gone");
+        assert!(
+            !silent.left,
+            "its UDP is blocked, and now its session is gone"
+        );
         assert_eq!(silent.silent_ms, 60_000);
         watch.after(10, false, GossipView::Alive);
-        assert!(watch.after(10, false, GossipView::Left).left, "a new one does");
+        assert!(
+            watch.after(10, false, GossipView::Left).left,
+            "a new one does"
+        );
     }
 
     #[test]

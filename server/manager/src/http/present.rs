@@ -57,7 +57,9 @@ pub fn node(app: &App, state: &ClusterState, node: &NodeRecord) -> api::Node {
         applied_at: applied.map(|applied| rfc3339(applied.at_ms)),
         refusal: node.refusal.as_ref().map(|refusal| refusal.text.clone()),
         ready: app.sessions.info(node.id).map(|info| info.ready),
-        holds_seat: node.seat.is_taken(state.decision_time(crate::clock::decide_ms(state))),
+        holds_seat: node
+            .seat
+            .is_taken(state.decision_time(crate::clock::decide_ms(state))),
         gossip_blocked_since: state
             .note(node.id)
             .map(|note| rfc3339(note.gossip_blocked_since_ms)),

@@ -76,7 +76,9 @@ impl LicenseKey {
 
     /// The same from a text.
     pub fn parse_all(text: &str) -> Result<Vec<Self>, String> {
-        let keys = lines(text).map(Self::parse).collect::<Result<Vec<_>, _>>()?;
+        let keys = lines(text)
+            .map(Self::parse)
+            .collect::<Result<Vec<_>, _>>()?;
         match keys.len() {
             0 => Err(format!("it holds no key: {FORMS}")),
             1..=MAX_KEYS => Ok(keys),

@@ -108,15 +108,20 @@ pub fn read(keys: &[LicenseKey], token: &str) -> Result<License, LicenseError> {
         let mut expected: Vec<_> = keys.iter().map(LicenseKey::algorithm).collect();
         expected.dedup();
         return Err(LicenseError::Algorithm {
-            found: header.alg.chars().filter(|c| !c.is_control()).take(20).collect(),
+            found: header
+                .alg
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(20)
+                .collect(),
             expected: expected.join(" or "),
         });
     }
     if !fit.any(|key| key.verifies(signed.as_bytes(), &signature)) {
         return Err(LicenseError::Signature);
     }
-    let wire: WireClaims = serde_json::from_slice(&claims)
-        .map_err(|error| LicenseError::Claims(error.to_string()))?;
+    let wire: WireClaims =
+        serde_json::from_slice(&claims).map_err(|error| LicenseError::Claims(error.to_string()))?;
     wire.check().map_err(LicenseError::Claims)?;
     Ok(wire.into_license())
 }
@@ -138,7 +143,9 @@ impl License {
     pub fn check(&self, now_ms: u64, groups: &Groups) -> Result<(), LicenseError> {
         self.check_group(groups)?;
         if now_ms < self.claims.not_before_ms {
-            return Err(LicenseError::NotYetValid(rfc3339(self.claims.not_before_ms)));
+            return Err(LicenseError::NotYetValid(rfc3339(
+                self.claims.not_before_ms,
+            )));
         }
         if now_ms >= self.claims.expires_ms {
             return Err(LicenseError::Expired(rfc3339(self.claims.expires_ms)));
@@ -202,7 +209,10 @@ impl WireClaims {
             return Err(format!("it has more than {MAX_FEATURES} features"));
         }
         if self.exp <= self.nbf || self.exp > MAX_TIME_S {
-            return Err(format!("`exp` ({}) must come after `nbf` ({}) and before the year 10000", self.exp, self.nbf));
+            return Err(format!(
+                "`exp` ({}) must come after `nbf` ({}) and before the year 10000",
+                self.exp, self.nbf
+            ));
         }
         if self.grace_days.is_some_and(|days| days > MAX_GRACE_DAYS) {
             return Err(format!("`grace_days` is more than {MAX_GRACE_DAYS}"));

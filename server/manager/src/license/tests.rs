@@ -61,7 +61,8 @@ fn one_of_several_keys_is_enough() {
 /// The example of RFC 7515, A.1, with its key: the signature is that of the standard, the claims are not ours.
 #[test]
 fn the_standards_own_example_verifies_as_far_as_its_signature() {
-    let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    let key =
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
     let key = URL_SAFE_NO_PAD.decode(key).expect("base64url");
     let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     let keys = [LicenseKey::Hs256(Zeroizing::new(key))];
@@ -90,25 +91,123 @@ fn what_is_wrong_is_refused_by_name_and_says_what_to_do() {
         license.issue(&issuer).expect("a token")
     };
     let group = Uuid::from_u128(5);
-    let stretched = part(r#"{"sub":"Acme","level":"business","max_nodes":7000,"nbf":0,"exp":4000000000}"#);
+    let stretched =
+        part(r#"{"sub":"Acme","level":"business","max_nodes":7000,"nbf":0,"exp":4000000000}"#);
     let table: [(&str, String, &str, &str); 17] = [
-        ("another key", license().issue(&eddsa(4).0).expect("a token"), "license-signature", "license_key_file"),
-        ("none", format!("{}.{body}.", part(r#"{"alg":"none"}"#)), "license-algorithm", "EdDSA"),
-        ("none, with a signature", format!("{}.{body}.{signature}", part(r#"{"alg":"none"}"#)), "license-algorithm", "none"),
-        ("None", format!("{}.{body}.{signature}", part(r#"{"alg":"None"}"#)), "license-algorithm", "None"),
-        ("no algorithm", format!("{}.{body}.{signature}", part("{}")), "license-malformed", "exactly"),
-        ("two algorithms", format!("{}.{body}.{signature}", part(r#"{"alg":"none","alg":"EdDSA"}"#)), "license-malformed", "exactly"),
-        ("HS256 with the public key", confused, "license-algorithm", "HS256"),
-        ("an unknown extension", format!("{}.{body}.{signature}", part(r#"{"alg":"EdDSA","crit":["b64"]}"#)), "license-claims", "crit"),
-        ("other claims under the signature", format!("{}.{stretched}.{signature}", part(r#"{"alg":"EdDSA","typ":"JWT"}"#)), "license-signature", "exactly"),
-        ("no signature", format!("{signed}."), "license-signature", "exactly"),
-        ("two parts", signed.to_owned(), "license-malformed", "exactly"),
-        ("four parts", format!("{good}.{signature}"), "license-malformed", "exactly"),
-        ("padding", format!("{good}=="), "license-malformed", "exactly"),
-        ("not yet valid", body_of(&|it| it.claims.not_before_ms = NOW + 1_000), "license-not-yet-valid", "install it then"),
-        ("expired", body_of(&|it| { it.claims.not_before_ms = 0; it.claims.expires_ms = NOW }), "license-expired", "newer"),
-        ("another group", body_of(&|it| it.group = Some(Uuid::from_u128(6).to_string())), "license-other-group", "this group"),
-        ("too long", format!("{good}{}", "A".repeat(20_000)), "license-malformed", "exactly"),
+        (
+            "another key",
+            license().issue(&eddsa(4).0).expect("a token"),
+            "license-signature",
+            "license_key_file",
+        ),
+        (
+            "none",
+            format!("{}.{body}.", part(r#"{"alg":"none"}"#)),
+            "license-algorithm",
+            "EdDSA",
+        ),
+        (
+            "none, with a signature",
+            format!("{}.{body}.{signature}", part(r#"{"alg":"none"}"#)),
+            "license-algorithm",
+            "none",
+        ),
+        (
+            "None",
+            format!("{}.{body}.{signature}", part(r#"{"alg":"None"}"#)),
+            "license-algorithm",
+            "None",
+        ),
+        (
+            "no algorithm",
+            format!("{}.{body}.{signature}", part("{}")),
+            "license-malformed",
+            "exactly",
+        ),
+        (
+            "two algorithms",
+            format!(
+                "{}.{body}.{signature}",
+                part(r#"{"alg":"none","alg":"EdDSA"}"#)
+            ),
+            "license-malformed",
+            "exactly",
+        ),
+        (
+            "HS256 with the public key",
+            confused,
+            "license-algorithm",
+            "HS256",
+        ),
+        (
+            "an unknown extension",
+            format!(
+                "{}.{body}.{signature}",
+                part(r#"{"alg":"EdDSA","crit":["b64"]}"#)
+            ),
+            "license-claims",
+            "crit",
+        ),
+        (
+            "other claims under the signature",
+            format!(
+                "{}.{stretched}.{signature}",
+                part(r#"{"alg":"EdDSA","typ":"JWT"}"#)
+            ),
+            "license-signature",
+            "exactly",
+        ),
+        (
+            "no signature",
+            format!("{signed}."),
+            "license-signature",
+            "exactly",
+        ),
+        (
+            "two parts",
+            signed.to_owned(),
+            "license-malformed",
+            "exactly",
+        ),
+        (
+            "four parts",
+            format!("{good}.{signature}"),
+            "license-malformed",
+            "exactly",
+        ),
+        (
+            "padding",
+            format!("{good}=="),
+            "license-malformed",
+            "exactly",
+        ),
+        (
+            "not yet valid",
+            body_of(&|it| it.claims.not_before_ms = NOW + 1_000),
+            "license-not-yet-valid",
+            "install it then",
+        ),
+        (
+            "expired",
+            body_of(&|it| {
+                it.claims.not_before_ms = 0;
+                it.claims.expires_ms = NOW
+            }),
+            "license-expired",
+            "newer",
+        ),
+        (
+            "another group",
+            body_of(&|it| it.group = Some(Uuid::from_u128(6).to_string())),
+            "license-other-group",
+            "this group",
+        ),
+        (
+            "too long",
+            format!("{good}{}", "A".repeat(20_000)),
+            "license-malformed",
+            "exactly",
+        ),
     ];
     let groups = Groups {
         is: Some(group),
@@ -176,7 +275,10 @@ fn claims_without_bounds_are_not_issued_and_not_taken() {
     for change in changes {
         let mut license = license();
         change(&mut license);
-        assert!(matches!(license.issue(&issuer), Err(LicenseError::Claims(_))));
+        assert!(matches!(
+            license.issue(&issuer),
+            Err(LicenseError::Claims(_))
+        ));
     }
     // By somebody who has the key and another tool.
     for body in [
@@ -189,9 +291,15 @@ fn claims_without_bounds_are_not_issued_and_not_taken() {
     ] {
         let signed = format!("{}.{}", part(r#"{"alg":"HS256"}"#), part(body));
         let signature = URL_SAFE_NO_PAD.encode(issuer.sign(signed.as_bytes()));
-        let refused = at_now(std::slice::from_ref(&verifier), &format!("{signed}.{signature}"));
+        let refused = at_now(
+            std::slice::from_ref(&verifier),
+            &format!("{signed}.{signature}"),
+        );
         let refused = refused.expect_err(body);
-        assert!(matches!(refused, LicenseError::Claims(_)), "{body}: {refused}");
+        assert!(
+            matches!(refused, LicenseError::Claims(_)),
+            "{body}: {refused}"
+        );
     }
 }
 
@@ -215,7 +323,14 @@ fn key_files_say_what_they_hold_and_managers_refuse_a_private_key() {
             Algorithm::Hs256 => assert!(as_manager.is_ok()),
         }
     }
-    for bad in ["", "hs256:00", "ed25519:00", "rsa:00", "hs256:zz", "ed25519:é"] {
+    for bad in [
+        "",
+        "hs256:00",
+        "ed25519:00",
+        "rsa:00",
+        "hs256:zz",
+        "ed25519:é",
+    ] {
         assert!(LicenseKey::parse_all(bad).is_err(), "{bad:?}");
     }
     // The neutral element: every signature of it would verify.
@@ -310,7 +425,11 @@ fn no_changed_license_is_ever_taken_and_none_panics() {
         }
     }
     // The mutations reach every stage that comes before the claims.
-    for kind in ["license-malformed", "license-algorithm", "license-signature"] {
+    for kind in [
+        "license-malformed",
+        "license-algorithm",
+        "license-signature",
+    ] {
         assert!(refused.contains_key(kind) || count < 1_000, "{refused:?}");
     }
 }

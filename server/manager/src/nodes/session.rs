@@ -252,9 +252,7 @@ async fn register(
             }
             Ok(Registration::Admitted { epoch })
         }
-        Err(ProposeError::Rejected { rejected, .. }) => {
-            Ok(refused(app, node_id, &name, &rejected))
-        }
+        Err(ProposeError::Rejected { rejected, .. }) => Ok(refused(app, node_id, &name, &rejected)),
         Err(error) => Err(Status::unavailable(error.to_string())),
     }
 }
