@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: builds for release, then becomes the benchmark.
 
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +12,8 @@ use crate::{build, golang, run};
 #[derive(Clone, Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct BenchArgs {
-    /// Passed on: group --quick --json --seconds-each N --kills N --to leader|each --dir DIR, --help
+    /// Passed on: group --quick --json --seconds-each N --kills N --to leader|each --dir DIR,
+    /// or nodes --nodes N --rest-s N --json --dir DIR, --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -21,13 +23,11 @@ pub struct BenchArgs {
 /// # Errors
 /// Something does not build, or there is neither etcd in the cache nor Go to build it.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    let etcd = golang::ensure(&golang::Program {
-        name: "etcd",
-        what: "etcd to compare with",
-        sources: "deploy/bench-etcd",
-        flags: &[],
-    })?
-    .context("there is no go on the PATH to build etcd with: install Go, then try again")?;
+    let what = args.arguments.first().map_or("", String::as_str);
+    let etcd = match what {
+        "nodes" => None,
+        _ => Some(etcd()?),
+    };
     let mut cargo = run::cargo_command();
     cargo.args(["build", "--locked", "--release", "--bins"]);
     for package in build::PACKAGES {
@@ -40,8 +40,10 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let program = release.join("krakend-bench");
     let mut bench = Command::new(&program);
     bench.args(&args.arguments);
-    if args.arguments.first().is_some_and(|what| what == "group") {
-        bench.arg("--etcd").arg(etcd);
+    if matches!(what, "group" | "nodes") {
+        if let Some(etcd) = etcd {
+            bench.arg("--etcd").arg(etcd);
+        }
         bench
             .arg("--manager")
             .arg(release.join("krakend-cluster-manager"));
@@ -54,4 +56,15 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     // In this process's place: Ctrl-C then reaches the one that has something to end.
     let error = bench.exec();
     bail!("start {}: {error}", program.display())
+}
+
+/// Built once, with Go.
+fn etcd() -> Result<PathBuf> {
+    golang::ensure(&golang::Program {
+        name: "etcd",
+        what: "etcd to compare with",
+        sources: "deploy/bench-etcd",
+        flags: &[],
+    })?
+    .context("there is no go on the PATH to build etcd with: install Go, then try again")
 }

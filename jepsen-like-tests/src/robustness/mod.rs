@@ -4,12 +4,14 @@
 //! - [`host`]: network namespaces on a bridge, and the programs in them
 //! - [`workload`]: what clients do
 //! - [`history`]: what came of it, and when
+//! - `fleet`: nodes beside the managers, and what is done to them
 //! - [`nemesis`]: what is done to the managers
 //! - [`checker`]: what must hold
 //! - [`report`]: a line of JSON, and a page with a timeline
 
 pub mod checker;
 mod disk;
+mod fleet;
 pub mod history;
 pub mod host;
 pub mod nemesis;

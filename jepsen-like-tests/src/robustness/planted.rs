@@ -6,11 +6,12 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::nemesis::Kind;
+use super::workload::Workload;
 use super::{Ended, RunOptions, run};
 
 /// The bugs that a manager built with `planted-bugs` can be told to have. The first is none: the same program without a bug
 /// must pass, or what is found means nothing.
-pub const BUGS: [&str; 7] = [
+pub const BUGS: [&str; 9] = [
     "none",
     "read-without-read-index",
     "apply-twice",
@@ -18,6 +19,8 @@ pub const BUGS: [&str; 7] = [
     "precondition-ignored",
     "vote-not-persisted",
     "ack-before-fsync",
+    "seats-miscounted",
+    "down-forgotten",
 ];
 
 /// A bug must be found within this time of faults.
@@ -98,6 +101,15 @@ fn nemeses(bug: &str) -> Vec<Kind> {
     }
 }
 
+/// Workloads that show a bug, where those that were asked for do not.
+fn workloads(bug: &str) -> Option<Vec<Workload>> {
+    match bug {
+        "seats-miscounted" => Some(vec![Workload::Seats]),
+        "down-forgotten" => Some(vec![Workload::Lifecycle]),
+        _ => None,
+    }
+}
+
 async fn one(options: &RunOptions, bug: &'static str, noise: &[&str]) -> Result<Option<Found>> {
     let start = Instant::now();
     let mut seed = options.seed;
@@ -108,6 +120,7 @@ async fn one(options: &RunOptions, bug: &'static str, noise: &[&str]) -> Result<
         options.dir = options.dir.join(format!("{bug}-{seed}"));
         options.planted = (bug != "none").then(|| bug.to_owned());
         options.nemeses = nemeses(bug);
+        options.workloads = workloads(bug).unwrap_or(options.workloads);
         let mut checks = match run(&options).await {
             Ok(Ended::Done(outcome)) => outcome.failed(),
             Ok(Ended::Skipped(_)) => return Ok(None),

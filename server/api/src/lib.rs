@@ -24,7 +24,7 @@ pub use configuration::{
 pub use event::{Event, EventKind, EventList};
 pub use feature_level::{FeatureLevel, ManagerFeatureLevel};
 pub use fleet::{Fleet, FleetList};
-pub use license::{License, LicenseState};
+pub use license::{License, LicenseCheck, LicenseState};
 pub use manager::{
     Alarm, GroupStatus, LastBackup, LeadershipTransfer, Manager, ManagerInvitation, ManagerList,
     ManagerRole,

@@ -11,6 +11,17 @@ pub enum LicenseState {
     Free,
 }
 
+/// What one manager found when it verified the installed licence with its own key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LicenseCheck {
+    pub manager_id: String,
+    /// Name of the manager.
+    pub manager: String,
+    pub at: String,
+    /// Why it does not verify there; absent when it does.
+    pub problem: Option<String>,
+}
+
 /// Answer of `GET /v1/license`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct License {
@@ -30,4 +41,13 @@ pub struct License {
     pub days_left: Option<i64>,
     /// The limits without any licence.
     pub free_max_nodes: u32,
+    /// Id of the only group that may install it; absent when any may.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The last of 90, 30, 15 and 7 days that was reached; only while expiring.
+    #[serde(default)]
+    pub notice_days: Option<u32>,
+    /// Every manager's own verification, newest of each.
+    #[serde(default)]
+    pub checks: Vec<LicenseCheck>,
 }

@@ -48,6 +48,9 @@ pub struct Node {
     /// Ready to serve, by its own health check; absent while the node is silent.
     pub ready: Option<bool>,
     pub holds_seat: bool,
+    /// Since when gossip does not reach it although it has a session with the leader: blocked UDP.
+    #[serde(default)]
+    pub gossip_blocked_since: Option<String>,
     /// When the node's lease ends.
     pub lease_expires_at: Option<String>,
     /// Over the last complete sample; absent without one.

@@ -23,6 +23,35 @@ pub struct Arguments {
 pub enum What {
     /// Three managers against three etcd members: writes, linearizable reads, memory, failover
     Group(GroupArguments),
+    /// Simulated nodes against three managers: joins, memory and processor time
+    Nodes(NodesArguments),
+}
+
+/// Of `nodes`.
+#[derive(Clone, Debug, Args)]
+pub struct NodesArguments {
+    /// How many nodes
+    #[arg(long, default_value_t = 300, value_parser = nodes)]
+    pub nodes: usize,
+    /// Seconds for which they are left alone while the managers are measured
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub rest_s: u64,
+    /// End with one line of JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Where data and logs go; removed again after success
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// The program krakend-cluster-manager
+    #[arg(long)]
+    pub manager: PathBuf,
+}
+
+fn nodes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(nodes @ 1..=10_000) => Ok(nodes),
+        _ => Err("1 to 10000".into()),
+    }
 }
 
 /// Of `group`.
@@ -93,8 +122,10 @@ mod tests {
     fn group(line: &str) -> Result<GroupArguments, clap::Error> {
         let fixed = "krakend-bench group --dir d --manager m --etcd e";
         let words = fixed.split(' ').chain(line.split_whitespace());
-        let What::Group(arguments) = Arguments::try_parse_from(words)?.what;
-        Ok(arguments)
+        match Arguments::try_parse_from(words)?.what {
+            What::Group(arguments) => Ok(arguments),
+            What::Nodes(_) => unreachable!("the line says group"),
+        }
     }
 
     #[test]

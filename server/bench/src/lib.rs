@@ -23,6 +23,7 @@ pub mod group;
 pub mod http;
 pub mod load;
 pub mod managers;
+pub mod nodes;
 pub mod peer;
 pub mod process;
 pub mod report;

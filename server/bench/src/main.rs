@@ -7,8 +7,11 @@ use krakend_bench::args::{Arguments, What};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let What::Group(arguments) = Arguments::parse().what;
-    match krakend_bench::group::run(&arguments).await {
+    let ended = match Arguments::parse().what {
+        What::Group(arguments) => krakend_bench::group::run(&arguments).await,
+        What::Nodes(arguments) => krakend_bench::nodes::run(&arguments).await,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -26,6 +26,8 @@ pub const MAX_CLIENTS: usize = 1_000;
 pub struct Managers {
     members: Members,
     api: Vec<SocketAddr>,
+    nodes: Vec<SocketAddr>,
+    secret: PathBuf,
     admin_token: PathBuf,
 }
 
@@ -97,6 +99,8 @@ impl Managers {
         Ok(Self {
             members: Members::new(starts.collect::<Result<_>>()?),
             api: api.iter().map(|port| loopback(*port)).collect(),
+            nodes: nodes.iter().map(|port| loopback(*port)).collect(),
+            secret,
             admin_token: dir.join("manager-1/admin-token"),
         })
     }
@@ -119,6 +123,41 @@ impl Managers {
             .buffer_unordered(32)
             .try_collect()
             .await
+    }
+
+    /// Where nodes reach them.
+    pub fn nodes(&self) -> &[SocketAddr] {
+        &self.nodes
+    }
+
+    /// The file with the group's secret.
+    pub fn secret(&self) -> &Path {
+        &self.secret
+    }
+
+    /// One request to the leader; the body of a good answer.
+    ///
+    /// # Errors
+    /// It is refused, or nobody leads.
+    pub async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
+        let mut connection = self.connection(self.leader().await?)?;
+        let answer = connection.send(method, path, None, body, REQUEST_LIMIT);
+        Ok(answer.await?.ok()?.body)
+    }
+
+    /// Nodes that the leader shows as active.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn active(&self) -> Result<usize> {
+        #[derive(Deserialize)]
+        struct Nodes {
+            nodes_active: usize,
+        }
+        let path = "/v1/status?consistency=stale";
+        let answer = self.ask(Method::GET, path, Bytes::new()).await?;
+        let nodes: Nodes = serde_json::from_slice(&answer).context("the status")?;
+        Ok(nodes.nodes_active)
     }
 
     fn connection(&self, member: usize) -> Result<Connection> {

@@ -106,6 +106,33 @@ impl Members {
     }
 }
 
+impl Members {
+    /// Processor time of each running member so far, in seconds.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn cpu_s(&self) -> Result<Vec<f64>> {
+        let running = self.list.iter().filter_map(|(_, child)| child.as_ref());
+        running
+            .map(|child| {
+                let pid = pid(child).context("a member ended by itself")?;
+                let file = format!("/proc/{pid}/stat");
+                let text =
+                    std::fs::read_to_string(&file).with_context(|| format!("read {file}"))?;
+                busy_s(&text).with_context(|| format!("{file} has no times"))
+            })
+            .collect()
+    }
+}
+
+/// Fields 14 and 15 of `/proc/PID/stat`, in the hundredths of a second that Linux counts in.
+fn busy_s(stat: &str) -> Option<f64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / 100.0)
+}
+
 fn pid(child: &Child) -> Option<Pid> {
     child
         .id()

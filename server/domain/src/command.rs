@@ -160,6 +160,25 @@ pub enum Command {
         node_id: NodeId,
         certificate: NodeCertificate,
     },
+    /// What a manager found when it verified the installed licence with its own key.
+    ReportLicense {
+        manager_id: ManagerId,
+        /// SHA-256 of the token that it verified.
+        license: Digest,
+        /// Why it does not verify there.
+        problem: Option<String>,
+    },
+    /// A node said goodbye in gossip because it met no leader. Its seat is held, as after any clean stop.
+    NodeLeft {
+        node_id: NodeId,
+        from: NodeState,
+        from_since_ms: Millis,
+    },
+    /// A node has a session, but gossip does not reach it, or does again.
+    ReportGossip {
+        node_id: NodeId,
+        blocked: bool,
+    },
 }
 
 impl Command {
@@ -168,6 +187,11 @@ impl Command {
         match self {
             Self::ConfirmClock { .. } | Self::ResetClock { .. } | Self::ReportClock { .. } => 2,
             Self::UseSecret { .. } | Self::RecordCertificate { .. } => 3,
+            // Leases were not renewed before.
+            Self::RenewLease { .. }
+            | Self::ReportLicense { .. }
+            | Self::NodeLeft { .. }
+            | Self::ReportGossip { .. } => 4,
             Self::Idempotent { command, .. } => command.needs_level(),
             // Raising is how a group gets to where it may use what is new.
             _ => 1,

@@ -55,4 +55,9 @@ pub enum EventKind {
     ClockRight,
     FeatureLevelRaised,
     SecretRotated,
+    LicenseNotice,
+    LicenseUnverified,
+    LicenseVerified,
+    GossipBlocked,
+    GossipOpen,
 }

@@ -35,15 +35,16 @@ pub use event::{Event, EventKind};
 pub use idempotency::IdempotencyRecord;
 pub use ids::{Digest, DigestError, FleetName, FleetNameError, ManagerId, NodeId, TokenId};
 pub use license::{
-    Claims, FREE_LEVEL, FREE_MAX_NODES, LicenseRecord, LicenseState, LicenseStatus, Limits,
+    Claims, FREE_LEVEL, FREE_MAX_NODES, LicenseCheck, LicenseNotes, LicenseRecord, LicenseState,
+    LicenseStatus, Limits, NOTICE_DAYS, day,
 };
-pub use life_cycle::{GossipView, LifeCycleSettings, Observation, plan_life_cycle};
+pub use life_cycle::{FlapHistory, GossipView, LifeCycleSettings, Observation, plan_life_cycle};
 pub use lineage::{EpochCause, FormerGroup, NewEpoch};
 pub use managers::{
     GroupObservation, ManagerChange, ManagerObservation, ManagerSettings, ManagerStep,
     is_removal_safe, plan_managers,
 };
-pub use node::{AppliedVersion, GatewayKind, NodeRecord, NodeState, Refusal, Seat};
+pub use node::{AppliedVersion, GatewayKind, NodeNote, NodeRecord, NodeState, Refusal, Seat};
 pub use outcome::{Applied, Outcome, Rejected};
 pub use record::{RecordError, RecordKey};
 pub use secret::{
@@ -62,7 +63,7 @@ pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
 
 /// Highest feature level that this program supports: the newest commands and formats that it can apply.
-pub const FEATURE_LEVEL: u32 = 3;
+pub const FEATURE_LEVEL: u32 = 4;
 
 /// UTC time in milliseconds since 1970.
 pub type Millis = u64;

@@ -60,6 +60,13 @@ pub struct Refusal {
     pub at_ms: Millis,
 }
 
+/// What is wrong with a node's ways to the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeNote {
+    /// Since when gossip does not reach it although it has a session.
+    pub gossip_blocked_since_ms: Millis,
+}
+
 /// A registered node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeRecord {

@@ -126,6 +126,8 @@ pub enum Rejected {
     MalformedChunk { part: u32 },
     #[error("the document did not arrive whole in time: publish it again")]
     NotStaged,
+    #[error("{} holds no seat: it registers again by itself", .0.krakend())]
+    NotSeated(NodeId),
 }
 
 fn role_word(role: JoinRole) -> &'static str {

@@ -33,6 +33,10 @@ pub enum RecordKey {
     Secret,
     /// A node's certificate.
     Certificate(NodeId),
+    /// What was told of the licence, and who verified it.
+    LicenseNotes,
+    /// What is wrong with a node's ways to the group.
+    NodeNote(NodeId),
 }
 
 /// A persisted record that cannot be read.

@@ -35,10 +35,12 @@ impl Topic {
     pub(crate) fn of(key: &RecordKey) -> Option<Self> {
         match key {
             RecordKey::Manager(_) | RecordKey::Secret => Some(Self::Managers),
-            RecordKey::Node(_) | RecordKey::Certificate(_) => Some(Self::Nodes),
+            RecordKey::Node(_) | RecordKey::Certificate(_) | RecordKey::NodeNote(_) => {
+                Some(Self::Nodes)
+            }
             RecordKey::Fleet(_) => Some(Self::Fleets),
             RecordKey::Version(..) => Some(Self::Versions),
-            RecordKey::License => Some(Self::License),
+            RecordKey::License | RecordKey::LicenseNotes => Some(Self::License),
             RecordKey::Token(_) | RecordKey::JoinToken(_) => Some(Self::Tokens),
             RecordKey::Recent(_) | RecordKey::Window(_) => Some(Self::Statistics),
             RecordKey::Event(..) => Some(Self::Events),

@@ -14,7 +14,7 @@ use crate::{
     backups, clock, control,
     epoch::NewestObeyed,
     http, join,
-    license::LicenseKey,
+    licensing::{self, Licensing},
     nodes::{self, Sessions},
     settings::{Settings, TimersProfile},
     trust::{self, CertifiedRole, GroupSecret, Trust, role_of},
@@ -24,8 +24,7 @@ use crate::{
 pub struct Context_ {
     pub settings: Settings,
     pub trust: Trust,
-    /// `None`: licences are verified with what derives from the group secrets.
-    pub license_key: Option<LicenseKey>,
+    pub licensing: Licensing,
     pub group: GroupHandle,
     pub sessions: Sessions,
     pub newest_obeyed: NewestObeyed,
@@ -65,7 +64,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = join::prepare(settings).await?;
     let trust = open_trust(&settings)?;
-    let license_key = read_license_key(&settings)?;
+    let licensing = open_licensing(&settings)?;
     let listeners = listen(&settings).await?;
     let node = manager_node(&settings);
     let group = open_group(&settings, node, trust.managers()).await?;
@@ -80,7 +79,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         raft_address: settings.advertised(&settings.listen_managers),
         settings,
         trust,
-        license_key,
+        licensing,
         group,
         sessions: Sessions::default(),
         newest_obeyed: NewestObeyed::default(),
@@ -96,6 +95,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.spawn(control::stay_reachable(app.clone()));
     tasks.spawn(backups::run(app.clone()));
     tasks.spawn(trust::keep(app.clone()));
+    tasks.spawn(licensing::run(app.clone()));
     announce(&app);
     let ended = wait(&app, &mut tasks).await;
     shut_down(app, tasks).await;
@@ -161,14 +161,9 @@ fn belongs_to_group(data_dir: &std::path::Path) -> bool {
         || krakend_storage::is_replacement_pending(data_dir)
 }
 
-fn read_license_key(settings: &Settings) -> anyhow::Result<Option<LicenseKey>> {
-    let Some(path) = &settings.license_key_file else {
-        return Ok(None);
-    };
-    let wrong =
-        |reason: String| WrongSettings(format!("license_key_file {}: {reason}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    Ok(Some(LicenseKey::parse(&text).map_err(wrong)?))
+fn open_licensing(settings: &Settings) -> anyhow::Result<Licensing> {
+    let opened = Licensing::open(settings.license_key_file.clone());
+    opened.map_err(|error| WrongSettings(format!("license_key_file: {error}")).into())
 }
 
 async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {

@@ -10,6 +10,7 @@ pub mod epoch;
 pub mod http;
 mod join;
 pub mod license;
+mod licensing;
 pub mod log;
 pub mod nodes;
 pub mod settings;

@@ -187,6 +187,9 @@ mod tests {
             grace_ends_at: None,
             days_left: Some(27),
             free_max_nodes: 3,
+            group: None,
+            notice_days: None,
+            checks: Vec::new(),
         }
     }
 

@@ -80,7 +80,8 @@ pub fn mark(kind: EventKind) -> Mark {
         EventKind::NodeRefused | EventKind::VersionRefused => Mark::Refused,
         EventKind::VersionPublished => Mark::Published,
         EventKind::VersionApplied => Mark::Applied,
-        EventKind::LicenseStateChanged => Mark::Expiring,
+        EventKind::LicenseStateChanged | EventKind::LicenseNotice => Mark::Expiring,
+        EventKind::LicenseUnverified | EventKind::GossipBlocked => Mark::Unreachable,
         EventKind::GroupFormed
         | EventKind::GroupRestored
         | EventKind::GroupRecovered
@@ -98,6 +99,8 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::ClockRight
         | EventKind::FeatureLevelRaised
         | EventKind::SecretRotated
+        | EventKind::LicenseVerified
+        | EventKind::GossipOpen
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

@@ -106,6 +106,7 @@ pub(crate) mod tests {
             refusal: None,
             ready: Some(true),
             holds_seat: true,
+            gossip_blocked_since: None,
             lease_expires_at: None,
             requests_per_s: Some(10.0),
             errors_per_s: Some(0.0),

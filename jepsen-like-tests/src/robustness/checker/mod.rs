@@ -5,6 +5,7 @@ mod chain;
 mod idempotence;
 pub mod linearizability;
 pub mod register;
+mod seats;
 mod stale;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod watch;
 pub use agreement::agreement;
 pub use chain::{Chains, Link, chain};
 pub use idempotence::{Listed, idempotence, replayed};
+pub use seats::{Shown, Told, seats, stories};
 pub use stale::stale_reads;
 pub use unavailable::longest_unavailable_ms;
 pub use watch::{Stream, watch};

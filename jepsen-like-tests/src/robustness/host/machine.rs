@@ -155,10 +155,11 @@ impl Machine {
             }
         };
         let text = format!(
-            "name: {}\ndata_dir: {}\nlisten_http: 0.0.0.0:{HTTP_PORT}\nlisten_nodes: 0.0.0.0:{NODE_PORT}\nlisten_managers: 0.0.0.0:{MANAGER_PORT}\nadvertise: {}\npromote_after_s: {PROMOTE_AFTER_S}\n{way}",
+            "name: {}\ndata_dir: {}\nlisten_http: 0.0.0.0:{HTTP_PORT}\nlisten_nodes: 0.0.0.0:{NODE_PORT}\nlisten_managers: 0.0.0.0:{MANAGER_PORT}\nadvertise: {}\npromote_after_s: {PROMOTE_AFTER_S}\ngrace_s: {}\n{way}",
             self.name,
             self.data_dir().display(),
             self.address,
+            crate::robustness::fleet::GRACE_S,
         );
         let file = self.settings();
         std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))

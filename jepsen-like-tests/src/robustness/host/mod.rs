@@ -11,6 +11,7 @@ mod network;
 mod stale;
 
 pub use damage::{Damage, damage};
+pub use ip::program as ip_program;
 pub use lab::{Lab, LabError};
 pub use machine::{EndedByItself, Machine, Way};
 pub use network::{Cut, Network};

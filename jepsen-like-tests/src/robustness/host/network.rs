@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
@@ -15,6 +16,16 @@ pub struct Network {
     slot: u8,
     names: Vec<String>,
     addresses: Vec<Ipv4Addr>,
+    cuts: Arc<Mutex<Cuts>>,
+}
+
+/// Who wants what cut. What one heals stays cut for the other.
+#[derive(Debug, Default)]
+struct Cuts {
+    managers: BTreeSet<Cut>,
+    nodes: BTreeSet<Cut>,
+    /// What the kernel was told; `None` before the first time.
+    told: Option<BTreeSet<Cut>>,
 }
 
 impl Network {
@@ -23,6 +34,7 @@ impl Network {
             slot,
             names,
             addresses,
+            cuts: Arc::default(),
         }
     }
 
@@ -36,17 +48,42 @@ impl Network {
         format!("02:6b:6a:{:02x}:ff:ff", self.slot)
     }
 
-    /// Lets through everything but `cuts`.
+    /// Lets through everything but `cuts` and those of [`Self::set_nodes`].
     ///
     /// # Errors
     /// The kernel refuses; which part holds then is unknown.
     pub fn set(&self, cuts: &BTreeSet<Cut>) -> Result<()> {
+        self.change(|all| all.managers.clone_from(cuts))
+    }
+
+    /// Lets through everything but `cuts` and those of [`Self::set`].
+    ///
+    /// # Errors
+    /// The kernel refuses; which part holds then is unknown.
+    pub fn set_nodes(&self, cuts: &BTreeSet<Cut>) -> Result<()> {
+        self.change(|all| all.nodes.clone_from(cuts))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Cuts)) -> Result<()> {
+        let mut all = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut all);
+        let cuts = &all.managers | &all.nodes;
+        // Unknown while it is being told, so that a failure is told anew.
+        let told = all.told.take();
+        self.tell(&cuts, told.as_ref())?;
+        all.told = Some(cuts);
+        Ok(())
+    }
+
+    fn tell(&self, cuts: &BTreeSet<Cut>, told: Option<&BTreeSet<Cut>>) -> Result<()> {
         for (from, name) in self.names.iter().enumerate() {
             for (to, address) in self.addresses.iter().enumerate() {
-                if from == to {
+                let cut = (from, to);
+                let known = told.is_some_and(|told| told.contains(&cut) == cuts.contains(&cut));
+                if from == to || known {
                     continue;
                 }
-                let mac = if cuts.contains(&(from, to)) {
+                let mac = if cuts.contains(&cut) {
                     self.nowhere()
                 } else {
                     self.mac(to)

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::checker::{self, Finding};
+use super::fleet::{self, Fleet};
 use super::history::{Clock, Recorder};
 use super::host::{Lab, LabError, Machine};
 use super::nemesis::{Hands, Kind, Nemesis, hosts, plan};
@@ -37,7 +38,8 @@ pub enum Ended {
 /// # Errors
 /// The run could not be carried out; what the managers did wrong is in the outcome instead.
 pub async fn run(options: &RunOptions) -> Result<Ended> {
-    let lab = match Lab::new(hosts(&options.nemeses, options.managers)) {
+    let managers = hosts(&options.nemeses, options.managers);
+    let lab = match Lab::new(managers + fleet::hosts(&options.workloads)) {
         Ok(lab) => lab,
         Err(LabError::NotPermitted(reason)) => return Ok(Ended::Skipped(reason)),
         Err(LabError::Broken(error)) => return Err(error.context("make hosts")),
@@ -56,7 +58,9 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
         member: Arc::new(AtomicBool::new(machine.deployed)),
     });
     let clients = Clients::new(recorder.clone(), servers.collect(), &token, options.keys);
-    let hands = Hands::new(machines, lab.network(), clients.clone(), prepared.secret);
+    let network = lab.network();
+    let secret = prepared.secret.clone();
+    let hands = Hands::new(machines, network.clone(), clients.clone(), prepared.secret);
     let reader = clients.next();
     let ready = async {
         workload::make_fleets(&reader, FORM_WITHIN).await?;
@@ -66,7 +70,15 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
         Ok(index) => index,
         Err(error) => return Ok(Ended::NotFormed(format!("{error:#}"))),
     };
-    let outcome = under_faults(options, &clients, &hands, (&reader, from)).await?;
+    let fleet = match fleet::hosts(&options.workloads) {
+        0 => None,
+        _ => {
+            let group = (&clients, secret.as_path());
+            Some(Fleet::start((&lab, network), options, group, managers).await?)
+        }
+    };
+    let outcome =
+        under_faults(options, &clients, (&hands, fleet.as_ref()), (&reader, from)).await?;
     hands.kill(&hands.deployed().await).await?;
     Ok(Ended::Done(Box::new(outcome)))
 }
@@ -84,7 +96,7 @@ async fn possible(options: &RunOptions, hands: &Hands) -> Vec<Kind> {
 async fn under_faults(
     options: &RunOptions,
     clients: &Clients,
-    hands: &Hands,
+    (hands, fleet): (&Hands, Option<&Fleet>),
     (reader_client, from): (&Client, u64),
 ) -> Result<Outcome> {
     let recorder = &clients.recorder;
@@ -95,6 +107,9 @@ async fn under_faults(
     let supervised = tokio::spawn(hands.clone().supervise(clock, all_stop.clone()));
     let began = clock.now_ns();
     let tasks = workload::start(&options.workloads, clients, options.seed, &clients_stop);
+    let (fleet_stop, trouble) = (CancellationToken::new(), fleet);
+    let _ends_fleet = fleet_stop.clone().drop_guard();
+    let trouble = trouble.map(|it| it.trouble(options.time, clock, fleet_stop.clone()));
     let time_ms = u64::try_from(options.time.as_millis())?;
     let nemeses = possible(options, hands).await;
     let steps = plan(options.seed, &nemeses, options.managers, time_ms);
@@ -122,6 +137,15 @@ async fn under_faults(
     }
     let recovered = recover(reader_client, clients_stop, tasks).await;
     let members = hands.settle().await?;
+    let mut of_nodes = Vec::new();
+    if let Some(fleet) = fleet {
+        fleet.heal().await?;
+        of_nodes.push(fleet.converge().await?);
+    }
+    fleet_stop.cancel();
+    if let Some(trouble) = trouble {
+        trouble.join_all().await;
+    }
     let (at_end, last) = at_end(reader_client, &readers, from, recovered.ok).await;
     all_stop.cancel();
     supervised.await?;
@@ -130,6 +154,13 @@ async fn under_faults(
         findings.push(refusals(hands).await);
     }
     findings.extend(check(options, recorder, &at_end));
+    if let Some(fleet) = fleet {
+        let told: Vec<_> = at_end.streams.first().map_or_else(Vec::new, told);
+        of_nodes.push(checker::seats(&told, &fleet.shown(), fleet.limit));
+        of_nodes.push(checker::stories(&told));
+        fleet.write(&options.dir)?;
+    }
+    findings.extend(of_nodes);
     let operations = recorder.operations();
     let outcome = Outcome {
         command: options.command(),
@@ -157,15 +188,38 @@ fn start_readers(
     from: u64,
     stop: &CancellationToken,
 ) -> Vec<Reader> {
-    if !options.workloads.contains(&Workload::Watch) {
-        return Vec::new();
-    }
-    (0..options.managers)
+    let nodes = fleet::hosts(&options.workloads) > 0;
+    let count = match options.workloads.contains(&Workload::Watch) {
+        true => options.managers,
+        // What the trail says of nodes is checked, too.
+        false => usize::from(nodes),
+    };
+    (0..count)
         .map(|number| {
             let rng = workload::rng(options.seed, 20_000 + number);
             Reader::start(number, clients.clone(), from, rng, stop.clone())
         })
         .collect()
+}
+
+/// What the trail says of nodes. Their names are the first word of each message.
+fn told(stream: &checker::Stream) -> Vec<checker::Told> {
+    let of_nodes = stream
+        .events
+        .iter()
+        .filter(|it| it.kind.starts_with("node_"));
+    let told = of_nodes.map(|event| checker::Told {
+        index: event.index,
+        position: u64::from(event.position),
+        kind: event.kind.clone(),
+        node: event
+            .message
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    });
+    told.collect()
 }
 
 fn check(options: &RunOptions, recorder: &Recorder, at_end: &AtEnd) -> Vec<Finding> {

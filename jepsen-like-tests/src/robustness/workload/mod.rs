@@ -25,6 +25,10 @@ pub enum Workload {
     Idempotent,
     /// Readers of the event stream, over something that writes.
     Watch,
+    /// More nodes than seats: never one seat too many, and none lost. Only when it is named.
+    Seats,
+    /// Nodes that die, stop, come back and flap: their states come to be true. Only when it is named.
+    Lifecycle,
 }
 
 const REGISTER_CLIENTS: usize = 5;

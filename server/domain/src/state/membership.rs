@@ -201,6 +201,9 @@ impl Transaction<'_> {
             self.state.recent.remove(&id);
             self.changed(RecordKey::Node(id));
             self.changed(RecordKey::Recent(id));
+            if self.state.notes.remove(&id).is_some() {
+                self.changed(RecordKey::NodeNote(id));
+            }
             if self.state.certificates.remove(&id).is_some() {
                 self.changed(RecordKey::Certificate(id));
             }

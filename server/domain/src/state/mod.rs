@@ -28,9 +28,10 @@ use uuid::Uuid;
 
 use crate::{
     Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
-    IdempotencyRecord, JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId,
-    ManagerRecord, Millis, NodeCertificate, NodeId, NodeRecord, NodeWindow, Outcome, RecentSample,
-    Rejected, SecretRecord, StagedBody, TokenId, TokenRecord, VersionRecord, WindowKey,
+    IdempotencyRecord, JoinTokenRecord, LicenseNotes, LicenseRecord, LicenseState, LogEntry,
+    ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow,
+    Outcome, RecentSample, Rejected, SecretRecord, StagedBody, TokenId, TokenRecord, VersionRecord,
+    WindowKey,
 };
 use transaction::Transaction;
 
@@ -60,6 +61,8 @@ pub struct ClusterState {
     pub(crate) staged_chunks: OrdMap<(Uuid, u32), Bytes>,
     pub(crate) secret: SecretRecord,
     pub(crate) certificates: OrdMap<NodeId, NodeCertificate>,
+    pub(crate) license_notes: LicenseNotes,
+    pub(crate) notes: OrdMap<NodeId, NodeNote>,
 }
 
 /// Facts about the state as a whole.
@@ -188,6 +191,19 @@ impl Transaction<'_> {
                 node_id,
                 certificate,
             } => self.apply_record_certificate(*node_id, *certificate),
+            Command::ReportLicense {
+                manager_id,
+                license,
+                problem,
+            } => self.apply_report_license(*manager_id, *license, problem.as_deref()),
+            Command::NodeLeft {
+                node_id,
+                from,
+                from_since_ms,
+            } => self.apply_node_left(*node_id, (*from, *from_since_ms)),
+            Command::ReportGossip { node_id, blocked } => {
+                self.apply_report_gossip(*node_id, *blocked)
+            }
         }
     }
 }

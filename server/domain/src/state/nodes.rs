@@ -4,8 +4,8 @@ use imbl::Vector;
 
 use super::Transaction;
 use crate::{
-    Applied, Digest, EventKind, FleetName, JoinRole, Millis, NodeId, NodeRecord, NodeRegistration,
-    NodeState, RecordKey, Rejected, Seat, TokenId,
+    Applied, Digest, EventKind, FleetName, JoinRole, Millis, NodeId, NodeNote, NodeRecord,
+    NodeRegistration, NodeState, RecordKey, Rejected, Seat, TokenId,
 };
 
 /// How long a seat is kept for a node that stopped cleanly.
@@ -133,6 +133,10 @@ impl Transaction<'_> {
         until_ms: Millis,
     ) -> Result<Applied, Rejected> {
         let epoch = self.state.meta.epoch;
+        let seated = self.state.nodes.get(&node_id);
+        if seated.is_some_and(|node| node.seat != Seat::Held) {
+            return Err(Rejected::NotSeated(node_id));
+        }
         let node = self.node_mut(node_id)?;
         node.lease_until_ms = node.lease_until_ms.max(until_ms);
         let lease_until_ms = node.lease_until_ms;
@@ -209,6 +213,55 @@ impl Transaction<'_> {
             format!("{} removed: {how}", node.name),
         )
         .node(&node);
+        Ok(Applied::Done)
+    }
+
+    /// A goodbye that travelled in gossip. Who has come back meanwhile is not sent away by it.
+    pub(super) fn apply_node_left(
+        &mut self,
+        node_id: NodeId,
+        (from, from_since_ms): (NodeState, Millis),
+    ) -> Result<Applied, Rejected> {
+        let node = self.state.nodes.get(&node_id);
+        let node = node.ok_or(Rejected::NoSuchNode(node_id))?;
+        if node.state != from || node.state_since_ms != from_since_ms {
+            return Err(Rejected::NodeMovedOn {
+                expected: from,
+                is: node.state,
+            });
+        }
+        self.apply_leave_node(node_id, true)
+    }
+
+    pub(super) fn apply_report_gossip(
+        &mut self,
+        node_id: NodeId,
+        blocked: bool,
+    ) -> Result<Applied, Rejected> {
+        let node = self.state.nodes.get(&node_id).cloned();
+        let node = node.ok_or(Rejected::NoSuchNode(node_id))?;
+        if self.state.notes.contains_key(&node_id) == blocked {
+            return Ok(Applied::Unchanged);
+        }
+        self.changed(RecordKey::NodeNote(node_id));
+        let name = &node.name;
+        if blocked {
+            let note = NodeNote {
+                gossip_blocked_since_ms: self.now,
+            };
+            self.state.notes.insert(node_id, note);
+            let text = format!(
+                "gossip does not reach {name}, which has a session: is UDP blocked between it and the others?"
+            );
+            self.event(EventKind::GossipBlocked, text).node(&node);
+            return Ok(Applied::Done);
+        }
+        self.state.notes.remove(&node_id);
+        // Of one that is silent as a whole there is more to say than this.
+        if node.state == NodeState::Active {
+            let text = format!("gossip reaches {name} again");
+            self.event(EventKind::GossipOpen, text).node(&node);
+        }
         Ok(Applied::Done)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ClusterState;
 use crate::record::{decode, encode};
-use crate::{BackupStatus, RecordError, RecordKey, SecretRecord, WindowKey};
+use crate::{BackupStatus, LicenseNotes, RecordError, RecordKey, SecretRecord, WindowKey};
 
 impl ClusterState {
     /// The record's bytes, or `None` when it is gone.
@@ -48,6 +48,11 @@ impl ClusterState {
                 (self.secret != SecretRecord::default()).then(|| encode(&self.secret))
             }
             RecordKey::Certificate(id) => self.certificates.get(id).map(encode),
+            // None before level 4, for the same reason.
+            RecordKey::LicenseNotes => {
+                (self.license_notes != LicenseNotes::default()).then(|| encode(&self.license_notes))
+            }
+            RecordKey::NodeNote(id) => self.notes.get(id).map(encode),
         }
     }
 
@@ -96,6 +101,8 @@ impl ClusterState {
                     .copied()
                     .map(RecordKey::Certificate),
             )
+            .chain([RecordKey::LicenseNotes])
+            .chain(self.notes.keys().copied().map(RecordKey::NodeNote))
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -173,6 +180,10 @@ impl ClusterState {
             RecordKey::Secret => self.secret = decode(&key, value)?,
             RecordKey::Certificate(id) => {
                 self.certificates.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::LicenseNotes => self.license_notes = decode(&key, value)?,
+            RecordKey::NodeNote(id) => {
+                self.notes.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())

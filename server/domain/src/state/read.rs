@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::{ClusterState, Fleet, Meta};
 use crate::{
     BackupStatus, ClockHold, Digest, Event, FleetName, FormerGroup, IdempotencyRecord,
-    JoinTokenRecord, LicenseRecord, LicenseStatus, ManagerId, ManagerRecord, Millis,
-    NodeCertificate, NodeId, NodeRecord, NodeWindow, RecentSample, Role, SecretRecord, TokenId,
-    TokenRecord, Topic, VersionRecord, WindowKey, advance,
+    JoinTokenRecord, LicenseNotes, LicenseRecord, LicenseState, LicenseStatus, ManagerId,
+    ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow, RecentSample,
+    Role, SecretRecord, TokenId, TokenRecord, Topic, VersionRecord, WindowKey, advance,
 };
 
 impl ClusterState {
@@ -170,6 +170,33 @@ impl ClusterState {
     /// The certificate that a node is known to have.
     pub fn certificate(&self, node_id: NodeId) -> Option<&NodeCertificate> {
         self.certificates.get(&node_id)
+    }
+
+    /// What was told of the licence, and who verified it.
+    pub fn license_notes(&self) -> &LicenseNotes {
+        &self.license_notes
+    }
+
+    /// Whether the licence has come to a state or a notice that was not told yet: a tick tells it.
+    pub fn is_license_news(&self, now: Millis) -> bool {
+        let status = self.license_status(now);
+        let told = self.meta.license_state.unwrap_or(LicenseState::Free);
+        let notice =
+            self.meta.feature_level >= 4 && status.notice_days != self.license_notes.told_days;
+        status.state != told || notice
+    }
+
+    /// What is wrong with a node's ways to the group.
+    pub fn note(&self, id: NodeId) -> Option<&NodeNote> {
+        self.notes.get(&id)
+    }
+
+    /// Whether a registration of this node would be given a seat: its own, or a free one.
+    pub fn has_seat_for(&self, id: NodeId, now: Millis) -> bool {
+        let held = self.decision_time(now);
+        let own = self.nodes.get(&id);
+        own.is_some_and(|node| node.seat.is_taken(held))
+            || self.seats_used(now) < self.license_status(now).limits.max_nodes
     }
 
     /// A jump of the clock that waits for an operator.

@@ -166,6 +166,11 @@ async fn publish(
 async fn licensing(client: &ApiClient, command: License, output: Output) -> anyhow::Result<()> {
     match command {
         License::Issue(issue) => issue.run(),
+        License::NewKey(new_key) => new_key.run(),
+        License::Verify(verify) => {
+            let license = ask_license(client, Method::POST, "/v1/license/verify", &verify.file);
+            print(&license.await?, output, tables::license)
+        }
         License::Show => show::<api::License>(client, "/v1/license", output, tables::license).await,
         License::Remove => {
             delete(client, "/v1/license").await?;
@@ -173,17 +178,30 @@ async fn licensing(client: &ApiClient, command: License, output: Output) -> anyh
             Ok(())
         }
         License::Install { file } => {
-            let token = String::from_utf8(read(&file)?).context("the licence is no text")?;
-            let ask = Ask {
-                method: Method::PUT,
-                path: "/v1/license".into(),
-                body: serde_json::to_vec(&serde_json::json!({ "token": token.trim() }))?,
-                ..Ask::default()
-            };
-            let license: api::License = serde_json::from_slice(&client.ask(ask).await?)?;
+            let license = ask_license(client, Method::PUT, "/v1/license", &file).await?;
             print(&license, output, tables::license)
         }
     }
+}
+
+async fn ask_license(
+    client: &ApiClient,
+    method: Method,
+    path: &str,
+    file: &Path,
+) -> anyhow::Result<api::License> {
+    let token = read_text(file)?;
+    let ask = Ask {
+        method,
+        path: path.into(),
+        body: serde_json::to_vec(&serde_json::json!({ "token": token.trim() }))?,
+        ..Ask::default()
+    };
+    Ok(serde_json::from_slice(&client.ask(ask).await?)?)
+}
+
+pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
+    String::from_utf8(read(file)?).with_context(|| format!("{} is no text", file.display()))
 }
 
 async fn tokens(client: &ApiClient, command: Token) -> anyhow::Result<()> {

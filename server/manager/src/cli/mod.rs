@@ -209,8 +209,12 @@ pub enum Config {
 
 #[derive(Subcommand)]
 pub enum License {
-    /// Issue a licence for a group of your own (HS256); needs no running manager
+    /// Issue a licence, with the issuer's key file; needs no running manager
     Issue(issue::Issue),
+    /// Make an issuer's key file and print the line that managers verify with; needs no running manager
+    NewKey(issue::NewKey),
+    /// Verify a licence: with a key file and no manager, or else as the asked manager would at its installation
+    Verify(issue::Verify),
     /// Install a licence; `-` reads standard input
     Install { file: PathBuf },
     /// What is installed, and where it stands
@@ -249,9 +253,14 @@ pub enum Token {
 
 /// Runs one command and ends with 0, or 1 and the reason on standard error.
 pub fn run(command: Command, options: &Client) -> ExitCode {
-    if let Command::License(License::Issue(issue)) = command {
-        return finish(issue.run());
-    }
+    let command = match command {
+        Command::License(License::Issue(issue)) => return finish(issue.run()),
+        Command::License(License::NewKey(new_key)) => return finish(new_key.run()),
+        Command::License(License::Verify(verify)) if verify.is_offline() => {
+            return finish(verify.run(options.output));
+        }
+        command => command,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -156,16 +156,38 @@ pub fn published(published: &api::Published) -> String {
 }
 
 pub fn license(license: &api::License) -> String {
-    format!(
-        "State       {}\nSubscriber  {}\nLevel       {}\nSeats       {} of {} in use\nExpires     {}\nGrace ends  {}",
-        word(license.state),
-        or_dash(license.subscriber.clone()),
-        license.level,
-        license.seats_used,
-        license.max_nodes,
-        or_dash(license.expires_at.clone()),
-        or_dash(license.grace_ends_at.clone()),
-    )
+    let over = match license.over_by {
+        0 => String::new(),
+        n => format!(": over by {n}; nobody is unseated, nobody new is let in"),
+    };
+    let left = license.days_left.map_or(String::new(), |days| match days {
+        0.. => format!(" ({days} days left)"),
+        _ => format!(" ({} days ago)", days.unsigned_abs()),
+    });
+    let mut lines = vec![
+        format!("State       {}", word(license.state)),
+        format!("Subscriber  {}", or_dash(license.subscriber.clone())),
+        format!("Level       {}", license.level),
+        format!(
+            "Seats       {} of {} in use{over}",
+            license.seats_used, license.max_nodes
+        ),
+        format!("Valid from  {}", or_dash(license.not_before.clone())),
+        format!("Expires     {}{left}", or_dash(license.expires_at.clone())),
+        format!("Grace ends  {}", or_dash(license.grace_ends_at.clone())),
+        format!("Then        {} nodes", license.free_max_nodes),
+    ];
+    if !license.features.is_empty() {
+        lines.push(format!("Features    {}", license.features.join(", ")));
+    }
+    if let Some(group) = &license.group {
+        lines.push(format!("For group   {group}"));
+    }
+    for check in &license.checks {
+        let found = check.problem.as_deref().unwrap_or("verifies it");
+        lines.push(format!("{:<12}{found} ({})", check.manager, check.at));
+    }
+    lines.join("\n")
 }
 
 pub fn backup_kinds(

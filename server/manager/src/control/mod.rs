@@ -81,6 +81,9 @@ async fn lead(app: &App, term: u64) {
         let observed = observer.observe(app, &view.state);
         let now_ms = clock::decide_ms(&view.state);
         let mut steps = plan_life_cycle(&view.state, &observed, now_ms, &settings);
+        if view.state.is_license_news(now_ms) {
+            steps.push(Command::Tick);
+        }
         steps.extend(clocks::reports(app, &view.state));
         steps.extend(first_word(app, &view.state));
         for command in steps {

@@ -1,6 +1,7 @@
 //! What is wrong with this manager, as its part of the group says it.
 
 use krakend_api as api;
+use krakend_domain::ClusterState;
 use krakend_raft::AlarmKind;
 
 use crate::{app::App, clock};
@@ -15,6 +16,27 @@ pub fn of_manager(app: &App) -> Vec<api::Alarm> {
             since: clock::rfc3339(alarm.since_ms),
         })
         .collect()
+}
+
+/// Nodes that have a session and no gossip, in one alarm.
+pub fn of_gossip(state: &ClusterState) -> Option<api::Alarm> {
+    let noted = state.nodes().filter_map(|node| {
+        let note = state.note(node.id)?;
+        Some((note.gossip_blocked_since_ms, node.name.as_str()))
+    });
+    let noted: Vec<_> = noted.collect();
+    let since_ms = noted.iter().map(|(since_ms, _)| *since_ms).min()?;
+    let names: Vec<_> = noted.iter().take(5).map(|(_, name)| *name).collect();
+    let more = if noted.len() > 5 { " and others" } else { "" };
+    Some(api::Alarm {
+        kind: "gossip-blocked".into(),
+        message: format!(
+            "gossip does not reach {} node(s) that have a session ({}{more}): let UDP through on port 7000 between managers and nodes, both ways",
+            noted.len(),
+            names.join(", ")
+        ),
+        since: clock::rfc3339(since_ms),
+    })
 }
 
 /// Why this manager must not be asked at the moment, if so.

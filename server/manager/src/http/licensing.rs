@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use krakend_domain::{Applied, Claims, Command, LicenseRecord, Topic};
+use krakend_domain::{Applied, Command, LicenseRecord, Topic};
 use serde::Deserialize;
 
 use super::{
@@ -18,8 +18,8 @@ use super::{
 use crate::{
     app::App,
     clock,
-    license::{LicenseError, LicenseKey},
-    trust::Held,
+    license::{self, Groups, License, LicenseError},
+    licensing,
 };
 
 #[derive(Deserialize)]
@@ -45,36 +45,66 @@ pub async fn install(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Failure> {
-    let install: Install = serde_json::from_slice(&body).map_err(|error| {
-        Failure::bad_request(
-            "malformed",
-            format!("the body must be {{\"token\": JWS}}: {error}"),
-        )
-    })?;
+    let install = parse(&body)?;
     let request: [&[u8]; 2] = [b"PUT license", &body];
-    let now_ms = clock::decide_ms(&app.group.stale().state);
-    let claims = match verify(&app, &install.token, now_ms) {
-        Ok(claims) => claims,
+    let license = match verify(&app, &install.token) {
+        Ok(license) => license,
         Err(error) => {
             // A retry of what was installed is answered even when the licence has run out meanwhile.
             let first = write::first(&app, &caller, &headers, &request).await;
-            let refused = || {
-                Failure::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "license-refused",
-                    error.to_string(),
-                )
-            };
-            return installed(&first.ok_or_else(refused)??);
+            return installed(&first.ok_or_else(|| refused(&error))??);
         }
     };
     let command = Command::InstallLicense(LicenseRecord {
-        claims,
+        claims: license.claims,
         token: install.token.trim().into(),
         installed_by: caller.name.clone(),
         installed_ms: 0,
     });
     installed(&write::propose(&app, &caller, &headers, &request, command).await?)
+}
+
+/// What `install` would say, without installing.
+pub async fn check(
+    State(app): State<App>,
+    Viewer(_): Viewer,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    let asked = parse(&body)?;
+    let license = verify(&app, &asked.token).map_err(|error| refused(&error))?;
+    let state = app.group.stale().state;
+    let now_ms = clock::decide_ms(&state);
+    let used = state.seats_used(now_ms);
+    let shown = present::license_of(Some(&license.claims), used, state.decision_time(now_ms));
+    let body = krakend_api::License {
+        group: license.group,
+        ..shown
+    };
+    Ok(Json(body).into_response())
+}
+
+fn parse(body: &[u8]) -> Result<Install, Failure> {
+    serde_json::from_slice(body).map_err(|error| {
+        Failure::bad_request(
+            "malformed",
+            format!("the body must be {{\"token\": JWS}}: {error}"),
+        )
+    })
+}
+
+fn refused(error: &LicenseError) -> Failure {
+    Failure::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        error.kind(),
+        error.to_string(),
+    )
+}
+
+/// By this manager's keys, the group's id and the group's time.
+fn verify(app: &App, token: &str) -> Result<License, LicenseError> {
+    let state = app.group.stale().state;
+    let now_ms = state.decision_time(clock::decide_ms(&state));
+    license::verify(&licensing::keys(app), token, now_ms, &Groups::of(&state))
 }
 
 /// As it was when it was installed, so that a retry gets the same answer.
@@ -105,22 +135,4 @@ pub async fn remove(
     };
     let written = write::propose(&app, &caller, &headers, &[b"DELETE license"], command).await?;
     Ok(written.no_content())
-}
-
-/// With the configured key; without one with what derives from any secret that is held, so that a licence that was
-/// issued before a rotation can be installed after it.
-fn verify(app: &App, token: &str, now_ms: u64) -> Result<Claims, LicenseError> {
-    if let Some(key) = &app.license_key {
-        return key.verify(token, now_ms);
-    }
-    let ring = app.trust.ring();
-    let verify = |held: &Held| LicenseKey::of_group(&held.secret).verify(token, now_ms);
-    let in_use = verify(ring.in_use());
-    match in_use {
-        Err(LicenseError::Signature) => ring
-            .all()
-            .find_map(|held| verify(held).ok())
-            .ok_or(LicenseError::Signature),
-        in_use => in_use,
-    }
 }

@@ -5,7 +5,7 @@ use axum::{
 };
 use std::sync::atomic::Ordering;
 
-use krakend_domain::NodeState;
+use krakend_domain::{LicenseState, NodeState};
 use krakend_raft::StateView;
 use prometheus_client::{
     encoding::text::encode,
@@ -193,6 +193,45 @@ fn registry(app: &App) -> Registry {
         "Seats in use",
         u64::from(view.state.seats_used(now)),
     );
+    gauge(
+        "license_over_by",
+        "Nodes above the maximum that were seated before it was lowered",
+        u64::from(
+            view.state
+                .seats_used(now)
+                .saturating_sub(license.limits.max_nodes),
+        ),
+    );
+    gauge(
+        "license_verified",
+        "1 while this manager's key verifies the installed licence, or none is installed",
+        u64::from(crate::licensing::verifies(app)),
+    );
+    if let Some(record) = view.state.license() {
+        gauge(
+            "license_expires_timestamp_seconds",
+            "When the licence ends",
+            record.claims.expires_ms / 1000,
+        );
+        gauge(
+            "license_grace_ends_timestamp_seconds",
+            "When the licence's grace ends and the free limits begin to hold",
+            record.claims.grace_ends_ms() / 1000,
+        );
+    }
+    gauge(
+        "nodes_waiting_for_seat",
+        "Nodes that this leader refused a seat lately",
+        app.sessions.waiting().len() as u64,
+    );
+    gauge(
+        "nodes_gossip_blocked",
+        "Nodes that have a session and no gossip",
+        view.state
+            .nodes()
+            .filter(|node| view.state.note(node.id).is_some())
+            .count() as u64,
+    );
     let backup = view.state.backup();
     gauge(
         "backup_last_success_timestamp_seconds",
@@ -216,6 +255,18 @@ fn registry(app: &App) -> Registry {
         "Gossip packets seen before",
         counters.replayed,
     );
+    let states = Family::<Vec<(String, String)>, Gauge>::default();
+    for (state, name) in [
+        (LicenseState::Valid, "valid"),
+        (LicenseState::Expiring, "expiring"),
+        (LicenseState::Grace, "grace"),
+        (LicenseState::Free, "free"),
+    ] {
+        states
+            .get_or_create(&vec![("state".into(), name.into())])
+            .set(i64::from(license.state == state));
+    }
+    registry.register("license_state", "1 for the state of the licence", states);
     let nodes = Family::<Vec<(String, String)>, Gauge>::default();
     for (state, name) in [
         (NodeState::Active, "active"),

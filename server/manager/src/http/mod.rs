@@ -45,6 +45,7 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 
+pub use present::license_of;
 pub use shared::Shared;
 pub use stall::bind;
 
@@ -101,6 +102,7 @@ fn router(app: App) -> Router {
                 .put(licensing::install)
                 .delete(licensing::remove),
         )
+        .route("/v1/license/verify", post(licensing::check))
         .route("/v1/clock", get(clock::show))
         .route("/v1/clock/confirm", post(clock::confirm))
         .route("/v1/clock/reset", post(clock::reset))

@@ -3,7 +3,7 @@
 use krakend_api as api;
 use krakend_domain::{
     Claims, ClusterState, Event, EventKind, GatewayKind, LicenseState, LicenseStatus, NodeRecord,
-    NodeState, RecentSample, Role, Seat, Sketch, VersionRecord,
+    NodeState, RecentSample, Role, Sketch, VersionRecord,
 };
 
 use super::access::Caller;
@@ -57,7 +57,12 @@ pub fn node(app: &App, state: &ClusterState, node: &NodeRecord) -> api::Node {
         applied_at: applied.map(|applied| rfc3339(applied.at_ms)),
         refusal: node.refusal.as_ref().map(|refusal| refusal.text.clone()),
         ready: app.sessions.info(node.id).map(|info| info.ready),
-        holds_seat: node.seat != Seat::Free,
+        holds_seat: node
+            .seat
+            .is_taken(state.decision_time(crate::clock::decide_ms(state))),
+        gossip_blocked_since: state
+            .note(node.id)
+            .map(|note| rfc3339(note.gossip_blocked_since_ms)),
         lease_expires_at: (node.lease_until_ms > 0).then(|| rfc3339(node.lease_until_ms)),
         requests_per_s: last.map(|last| rate(last.requests, last)),
         errors_per_s: last.map(|last| rate(last.errors, last)),
@@ -157,11 +162,17 @@ pub fn progress(state: &ClusterState, version: &VersionRecord) -> api::RolloutPr
 pub fn license(state: &ClusterState, now_ms: u64) -> api::License {
     let claims = state.license().map(|license| &license.claims);
     // While a jump of the clock is held, the licence stands where it stood before.
-    license_of(
+    let shown = license_of(
         claims,
         state.seats_used(now_ms),
         state.decision_time(now_ms),
-    )
+    );
+    let record = state.license();
+    api::License {
+        group: record.and_then(|record| crate::license::named_group(&record.token)),
+        checks: crate::licensing::checks(state),
+        ..shown
+    }
 }
 
 /// A licence at a time.
@@ -185,6 +196,9 @@ pub fn license_of(claims: Option<&Claims>, seats_used: u32, now_ms: u64) -> api:
         grace_ends_at: status.grace_ends_ms.map(rfc3339),
         days_left: status.days_left,
         free_max_nodes: krakend_domain::FREE_MAX_NODES,
+        group: None,
+        notice_days: status.notice_days,
+        checks: Vec::new(),
     }
 }
 
@@ -236,5 +250,10 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::ClockRight => api::EventKind::ClockRight,
         EventKind::FeatureLevelRaised => api::EventKind::FeatureLevelRaised,
         EventKind::SecretRotated => api::EventKind::SecretRotated,
+        EventKind::LicenseNotice => api::EventKind::LicenseNotice,
+        EventKind::LicenseUnverified => api::EventKind::LicenseUnverified,
+        EventKind::LicenseVerified => api::EventKind::LicenseVerified,
+        EventKind::GossipBlocked => api::EventKind::GossipBlocked,
+        EventKind::GossipOpen => api::EventKind::GossipOpen,
     }
 }

@@ -2,6 +2,7 @@
 
 mod certified;
 mod enroll;
+mod lease;
 mod session;
 mod sessions;
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use futures::Stream;
 use krakend_domain::{
     Applied, Command, Digest, FleetName, GatewayKind, NodeCertificate, NodeId, NodeRegistration,
-    Rejected, SampleStream, Topic,
+    NodeState, Rejected, SampleStream, Topic,
 };
 use krakend_proto::{
-    LeaseClaims, decode_sample, digest_from,
+    decode_sample, digest_from,
     node::{self as wire, manager_message::Message as Out, node_message::Message as In},
     uuid_from,
 };
@@ -22,6 +22,7 @@ use tonic::{Status, Streaming};
 use super::{
     certified::{Certified, is_due, record as record_certificate, trust},
     enroll::{gossip_keys, managers},
+    lease::Leases,
     sessions::SessionGuard,
 };
 use crate::{app::App, clock, control::propose};
@@ -115,11 +116,13 @@ async fn talk(
     // all, is looked at with the next heartbeat.
     let mut fleets = app.http.watch.receiver(Topic::Fleets);
     let mut versions = app.http.watch.receiver(Topic::Versions);
+    let mut license = app.http.watch.receiver(Topic::License);
     let mut leader = app.group.leadership();
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     let mut sent = None;
     let mut ring = app.trust.changes();
     let mut told: Option<Instant> = None;
+    let mut leases = Leases::new(node_id);
     loop {
         if !leader.borrow_and_update().is_me {
             return say(out, redirect(app)).await;
@@ -131,7 +134,11 @@ async fn talk(
             told = Some(Instant::now());
             say(out, Out::Trust(trust(app, &certificate))).await?;
             say(out, Out::GossipKeys(gossip_keys(app))).await?;
-            say(out, Out::Lease(lease(app, node_id))).await?;
+            leases.key_changed();
+        }
+        // After the keys that it is verified with.
+        if let Some(lease) = leases.next(app).await? {
+            say(out, Out::Lease(lease)).await?;
         }
         let order = standing_order(app, node_id);
         if order != sent {
@@ -144,8 +151,10 @@ async fn talk(
             _ = leader.changed() => {}
             _ = fleets.changed() => {}
             _ = versions.changed() => {}
+            _ = license.changed() => {}
             _ = ring.changed() => ring.mark_changed(),
             _ = heartbeat.tick() => {
+                expect_registered(app, node_id)?;
                 say(out, Out::Heartbeat(wire::Heartbeat { ready: true })).await?;
             }
             incoming = messages.message() => {
@@ -167,6 +176,18 @@ async fn talk(
                 }
             }
         }
+    }
+}
+
+/// Whom the group has taken out, by an operator or because its goodbye was late, must register again for a seat.
+fn expect_registered(app: &App, node_id: NodeId) -> Result<(), Status> {
+    let state = app.group.stale().state;
+    let node = state.node(node_id).map(|node| node.state);
+    match node {
+        Some(NodeState::Active | NodeState::Unreachable) => Ok(()),
+        _ => Err(Status::aborted(
+            "the group has taken this node out: it has to register again",
+        )),
     }
 }
 
@@ -210,6 +231,17 @@ async fn register(
     hello: &wire::Hello,
 ) -> Result<Registration, Status> {
     let registration = registration(app, node_id, fleet, hello)?;
+    let state = app.group.stale().state;
+    let now_ms = clock::decide_ms(&state);
+    // What `apply` would refuse for certain is not written to the log: refused nodes ask every few seconds.
+    if !state.has_seat_for(node_id, now_ms) {
+        let rejected = Rejected::NoSeat {
+            max_nodes: state.license_status(now_ms).limits.max_nodes,
+            seats_used: state.seats_used(now_ms),
+        };
+        return Ok(refused(app, node_id, &registration.name, &rejected));
+    }
+    let name = registration.name.clone();
     match propose(app, Command::RegisterNode(registration)).await {
         Ok(proposed) => {
             let Applied::Registered { fresh, epoch, .. } = proposed.applied else {
@@ -220,15 +252,23 @@ async fn register(
             }
             Ok(Registration::Admitted { epoch })
         }
-        Err(ProposeError::Rejected { rejected, .. }) => {
-            tracing::warn!("{rejected}");
-            Ok(Registration::Refused(wire::Refused {
-                code: refusal_code(&rejected).into(),
-                message: rejected.to_string(),
-            }))
-        }
+        Err(ProposeError::Rejected { rejected, .. }) => Ok(refused(app, node_id, &name, &rejected)),
         Err(error) => Err(Status::unavailable(error.to_string())),
     }
+}
+
+fn refused(app: &App, node_id: NodeId, name: &str, rejected: &Rejected) -> Registration {
+    let seat = matches!(rejected, Rejected::NoSeat { .. });
+    if !seat || app.sessions.refuse(node_id, name) {
+        tracing::warn!("{rejected}");
+    }
+    if seat {
+        tracing::debug!("{name} ({}) got no seat", node_id.krakend());
+    }
+    Registration::Refused(wire::Refused {
+        code: refusal_code(rejected).into(),
+        message: rejected.to_string(),
+    })
 }
 
 fn refusal_code(rejected: &Rejected) -> &'static str {
@@ -273,23 +313,6 @@ fn short(text: &str, limit: usize) -> String {
         .filter(|c| !c.is_control())
         .take(limit)
         .collect()
-}
-
-/// The limits, signed for this node. Called only after the registration is committed.
-fn lease(app: &App, node_id: NodeId) -> wire::Lease {
-    let state = app.group.stale().state;
-    let now_ms = clock::decide_ms(&state);
-    let limits = state.license_status(now_ms).limits;
-    app.trust.ring().in_use().lease_signer.sign(&LeaseClaims {
-        group_id: state.meta().group_id.unwrap_or_default().to_string(),
-        node_id: node_id.to_string(),
-        level: limits.level,
-        max_nodes: limits.max_nodes,
-        features: limits.features,
-        issued_ms: now_ms,
-        duration_ms: app.settings.lease_ms,
-        epoch: state.meta().epoch,
-    })
 }
 
 /// Epoch and generation of the order that stands for the node.

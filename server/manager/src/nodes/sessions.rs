@@ -10,10 +10,24 @@ use tokio_util::sync::CancellationToken;
 /// A session without a message for so long counts as silent.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
 
-/// The sessions that this manager has, as leader.
+/// A refused node asks again within a few seconds; one that does not has gone.
+const WAITS_FOR: Duration = Duration::from_secs(20);
+/// The same refusal is said again after this long.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+const MAX_REFUSED: usize = 10_000;
+
+/// The sessions that this manager has, as leader, and whom it refused.
 #[derive(Default)]
 pub struct Sessions {
     live: Mutex<HashMap<NodeId, Entry>>,
+    refused: Mutex<HashMap<NodeId, Refused>>,
+}
+
+/// A node without a seat.
+struct Refused {
+    name: String,
+    said: Instant,
+    asked: Instant,
 }
 
 struct Entry {
@@ -44,6 +58,7 @@ impl Sessions {
         ready: bool,
         cancel: CancellationToken,
     ) -> SessionGuard<'_> {
+        self.refused().remove(&node_id);
         let mut live = self.lock();
         let number = live.get(&node_id).map_or(0, |old| {
             old.cancel.cancel();
@@ -74,6 +89,47 @@ impl Sessions {
         live.get(&node_id)
             .filter(|entry| entry.heard.elapsed() < SILENT_AFTER)
             .map(|entry| entry.info)
+    }
+
+    /// There was no seat for a node. Whether that should be said: not at each of its attempts.
+    pub fn refuse(&self, node_id: NodeId, name: &str) -> bool {
+        let now = Instant::now();
+        let mut refused = self.refused();
+        refused.retain(|_, it| now.duration_since(it.asked) < REPEAT_AFTER * 2);
+        if refused.len() >= MAX_REFUSED && !refused.contains_key(&node_id) {
+            return false;
+        }
+        let known = refused.get_mut(&node_id);
+        if let Some(known) = known {
+            known.asked = now;
+            let again = now.duration_since(known.said) >= REPEAT_AFTER;
+            if again {
+                known.said = now;
+            }
+            return again;
+        }
+        let first = Refused {
+            name: name.into(),
+            said: now,
+            asked: now,
+        };
+        refused.insert(node_id, first);
+        true
+    }
+
+    /// Names of the nodes that wait for a seat.
+    pub fn waiting(&self) -> Vec<String> {
+        let refused = self.refused();
+        let waits = refused.values().filter(|it| it.asked.elapsed() < WAITS_FOR);
+        let mut names: Vec<_> = waits.map(|it| it.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    fn refused(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Refused>> {
+        self.refused
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Entry>> {

@@ -56,7 +56,13 @@ fn body(store: Store, license: &License) -> impl IntoView + use<> {
         LicenseState::Grace => (Mark::Expiring, "in grace", "tag warn"),
         LicenseState::Free => (Mark::Pending, "free limits", "tag"),
     };
-    let use_text = format!("{} of {} in use", license.seats_used, license.max_nodes);
+    let use_text = match license.over_by {
+        0 => format!("{} of {} in use", license.seats_used, license.max_nodes),
+        over => format!(
+            "{} of {} in use, over by {over}: nobody new is let in",
+            license.seats_used, license.max_nodes
+        ),
+    };
     let text = after(store, license);
     view! {
         <p class="leading">
@@ -68,7 +74,15 @@ fn body(store: Store, license: &License) -> impl IntoView + use<> {
         <p class="seats-head"><span>"Seats"</span> <span>{use_text.clone()}</span></p>
         {seats(store, license, use_text)}
         <p class="note">{text}</p>
+        {unverified(license).map(|text| view! { <p class="note"><MarkIcon mark=Mark::Unreachable /> {text}</p> })}
     }
+}
+
+/// Managers whose key does not fit the licence.
+fn unverified(license: &License) -> Option<String> {
+    let failed = license.checks.iter().filter(|it| it.problem.is_some());
+    let names: Vec<_> = failed.map(|it| it.manager.as_str()).collect();
+    (!names.is_empty()).then(|| format!("Not verified by {}: see the alarms.", names.join(", ")))
 }
 
 /// What happens next, in one sentence.

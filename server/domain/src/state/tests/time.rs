@@ -39,7 +39,9 @@ fn plan(group: &Group) -> Vec<Command> {
     let silent = Observation {
         session: false,
         gossip: GossipView::Down,
-        silent_ms: 0,
+        silent_ms: 100_000,
+        seen: true,
+        ..Observation::default()
     };
     let mut observed: std::collections::BTreeMap<_, _> =
         group.state.nodes().map(|node| (node.id, silent)).collect();
@@ -48,7 +50,7 @@ fn plan(group: &Group) -> Vec<Command> {
         let alive = Observation {
             session: true,
             gossip: GossipView::Alive,
-            silent_ms: 0,
+            ..Observation::default()
         };
         observed.insert(id(1), alive);
     }
