@@ -84,6 +84,7 @@ async fn drive(
     crate::epoch::compare(app, node_id, hello.applied.as_ref());
     let cancel = CancellationToken::new();
     let guard = app.sessions.begin(node_id, hello.ready, cancel.clone());
+    guard.said(hello.sent_ms);
     let welcome = wire::Welcome {
         manager_id: app.group.identity().manager_id.to_string(),
         term: leadership.term,
@@ -120,6 +121,7 @@ async fn talk(
     let mut sent = None;
     let mut ring = app.trust.changes();
     let mut told: Option<Instant> = None;
+    let mut leased = Instant::now();
     loop {
         if !leader.borrow_and_update().is_me {
             return say(out, redirect(app)).await;
@@ -131,7 +133,7 @@ async fn talk(
             told = Some(Instant::now());
             say(out, Out::Trust(trust(app, &certificate))).await?;
             say(out, Out::GossipKeys(gossip_keys(app))).await?;
-            say(out, Out::Lease(lease(app, node_id))).await?;
+            say(out, Out::Lease(lease(app, node_id, guard.last_said()))).await?;
         }
         let order = standing_order(app, node_id);
         if order != sent {
@@ -146,7 +148,13 @@ async fn talk(
             _ = versions.changed() => {}
             _ = ring.changed() => ring.mark_changed(),
             _ = heartbeat.tick() => {
-                say(out, Out::Heartbeat(wire::Heartbeat { ready: true })).await?;
+                let beat = wire::Heartbeat { ready: true, sent_ms: 0 };
+                say(out, Out::Heartbeat(beat)).await?;
+                if leased.elapsed() >= Duration::from_millis(app.settings.lease_ms / 7) {
+                    leased = Instant::now();
+                    renew(app, node_id).await?;
+                    say(out, Out::Lease(lease(app, node_id, guard.last_said()))).await?;
+                }
             }
             incoming = messages.message() => {
                 let Some(incoming) = incoming? else { return Ok(()) };
@@ -275,12 +283,22 @@ fn short(text: &str, limit: usize) -> String {
         .collect()
 }
 
+/// Commits that the node's lease goes on: only then it may be told.
+async fn renew(app: &App, node_id: NodeId) -> Result<(), Status> {
+    let until_ms = clock::decide_ms(&app.group.stale().state) + app.settings.lease_ms;
+    let command = Command::RenewLease { node_id, until_ms };
+    let renewed = propose(app, command).await;
+    renewed
+        .map(drop)
+        .map_err(|error| Status::unavailable(error.to_string()))
+}
+
 /// The limits, signed for this node. Called only after the registration is committed.
-fn lease(app: &App, node_id: NodeId) -> wire::Lease {
+fn lease(app: &App, node_id: NodeId, heard_ms: u64) -> wire::Lease {
     let state = app.group.stale().state;
     let now_ms = clock::decide_ms(&state);
     let limits = state.license_status(now_ms).limits;
-    app.trust.ring().in_use().lease_signer.sign(&LeaseClaims {
+    let claims = LeaseClaims {
         group_id: state.meta().group_id.unwrap_or_default().to_string(),
         node_id: node_id.to_string(),
         level: limits.level,
@@ -289,7 +307,11 @@ fn lease(app: &App, node_id: NodeId) -> wire::Lease {
         issued_ms: now_ms,
         duration_ms: app.settings.lease_ms,
         epoch: state.meta().epoch,
-    })
+    };
+    wire::Lease {
+        heard_ms,
+        ..app.trust.ring().in_use().lease_signer.sign(&claims)
+    }
 }
 
 /// Epoch and generation of the order that stands for the node.
@@ -330,6 +352,7 @@ async fn handle(
         }
         In::Heartbeat(heartbeat) => {
             guard.heard(Some(heartbeat.ready));
+            guard.said(heartbeat.sent_ms);
             Ok((None, false))
         }
         In::Acknowledgement(acknowledgement) => {

@@ -14,7 +14,6 @@ use super::End;
 use super::follow::{Follower, Phase};
 use crate::applier::acknowledgement;
 use crate::cluster::{Membership, Route, should_move};
-use crate::lease::Lease;
 use crate::orders::Order;
 use crate::runtime::RuntimeKind;
 use crate::status::Connection as Shown;
@@ -46,6 +45,8 @@ struct State {
     /// Of the manager that welcomed us.
     term: Option<u64>,
     began: Instant,
+    /// The boot clock at the beginning.
+    began_boot_ms: u64,
     heard: Instant,
     /// The batch without an answer: one at a time.
     in_flight: Option<(Uuid, u64)>,
@@ -79,6 +80,7 @@ impl Exchange<'_> {
             out,
             term: None,
             began: Instant::now(),
+            began_boot_ms: self.follower.lease.boot_ms(),
             heard: Instant::now(),
             in_flight: None,
             renewing: None,
@@ -161,12 +163,15 @@ impl Exchange<'_> {
             version: env!("CARGO_PKG_VERSION").into(),
             applied: follower.applier.applied().as_ref().map(acknowledgement),
             ready: follower.runtime.is_ready(),
+            sent_ms: follower.lease.boot_ms(),
         }
     }
 
     fn handle(&mut self, message: In, state: &mut State) -> Result<(), End> {
         match message {
             In::Welcome(welcome) => self.welcome(&welcome, state),
+            // The free version gets no orders.
+            In::Desired(_) if !self.follower.lease.check() => {}
             In::Desired(desired) => match Order::from_wire(&desired) {
                 Ok(order) => {
                     let client = self.connection.client.clone();
@@ -174,12 +179,7 @@ impl Exchange<'_> {
                 }
                 Err(error) => return Err(End::Lost(error.to_string())),
             },
-            In::Lease(lease) => match Lease::accept(&self.follower.store, &self.enrolled, &lease) {
-                Ok(lease) => self.follower.status.update(|s| s.lease = Some(lease)),
-                Err(error) => {
-                    tracing::error!("the lease from {} is not accepted: {error}", self.address)
-                }
-            },
+            In::Lease(lease) => self.take_lease(&lease, state)?,
             In::StatisticsAcknowledged(said) => {
                 let stream = uuid_from("stream", &said.stream);
                 let stream = stream.map_err(|error| End::Lost(error.to_string()))?;
@@ -214,6 +214,7 @@ impl Exchange<'_> {
     fn welcome(&mut self, welcome: &wire::Welcome, state: &mut State) {
         state.term = Some(welcome.term);
         self.route.welcomed();
+        self.follower.store.is_no_copy();
         self.route.learn(&welcome.managers);
         self.follower.remember_managers(&welcome.managers);
         let (address, term) = (self.address.to_owned(), welcome.term);
@@ -223,9 +224,33 @@ impl Exchange<'_> {
             .update(|status| status.connection = Shown::Joined { address, term });
     }
 
+    fn take_lease(&mut self, lease: &wire::Lease, state: &State) -> Result<(), End> {
+        let heard_ms = match lease.heard_ms {
+            // A manager that does not give it back.
+            0 => state.began_boot_ms,
+            heard_ms => heard_ms,
+        };
+        // The group that it names may be another since the last one.
+        if let Ok(Some(enrolled)) = self.follower.store.change_enrolled(|_| {}) {
+            self.enrolled = enrolled;
+        }
+        match self.follower.lease.accept(&self.enrolled, lease, heard_ms) {
+            // Gossip first: the session tells the manager where this node is.
+            Ok(true) if self.membership.is_none() => Err(End::Granted),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!("the lease from {} is not accepted: {error}", self.address);
+                Ok(())
+            }
+        }
+    }
+
     /// Authorities that are no longer sent are no longer believed.
     fn take_trust(&mut self, trust: &wire::Trust, state: &mut State) {
-        self.follower.time.set(trust.time_ms);
+        let first = self.follower.time.set(trust.time_ms);
+        if first || !self.follower.lease.is_valid() {
+            self.follower.lease.told_time(trust.time_ms);
+        }
         let keys = trust.lease_verifying_keys.iter();
         let keys: Option<Vec<_>> = keys.map(|key| key.as_ref().try_into().ok()).collect();
         let Some(keys) = keys.filter(|keys| !keys.is_empty() && !trust.ca_pem.is_empty()) else {
@@ -291,14 +316,16 @@ impl Exchange<'_> {
             return Err(End::Lost(format!("no word for {} s", limit.as_secs())));
         }
         let ready = self.follower.runtime.is_ready();
+        let sent_ms = self.follower.lease.boot_ms();
         match state.term {
-            Some(_) => state.send(Out::Heartbeat(wire::Heartbeat { ready })),
+            Some(_) => state.send(Out::Heartbeat(wire::Heartbeat { ready, sent_ms })),
             None => Ok(()),
         }
     }
 
     fn send_statistics(&self, state: &mut State) -> Result<(), End> {
-        if state.in_flight.is_some() || state.goodbye_at.is_some() {
+        let busy = state.in_flight.is_some() || state.goodbye_at.is_some();
+        if busy || !self.follower.lease.is_valid() {
             return Ok(());
         }
         let Some(batch) = self.follower.spool.next_batch() else {
@@ -313,9 +340,9 @@ impl Exchange<'_> {
 
     /// Says goodbye once the final statistics are committed, or have had their time.
     fn leave_when_done(&self, state: &mut State) -> Result<(), End> {
-        if !matches!(*self.follower.phase.borrow(), Phase::Leaving(_)) {
+        let Phase::Leaving { for_good, .. } = *self.follower.phase.borrow() else {
             return Ok(());
-        }
+        };
         if let Some(said) = state.goodbye_at {
             return match said.elapsed() > FAREWELL_WITHIN {
                 true => Err(End::Lost("no farewell came".into())),
@@ -326,7 +353,7 @@ impl Exchange<'_> {
         let done = *self.follower.spool.waiting().borrow() == 0;
         if done || since.elapsed() > STATISTICS_WITHIN {
             state.goodbye_at = Some(Instant::now());
-            state.send(Out::Goodbye(wire::Goodbye { for_good: false }))?;
+            state.send(Out::Goodbye(wire::Goodbye { for_good }))?;
         }
         Ok(())
     }
