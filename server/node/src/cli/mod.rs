@@ -4,14 +4,14 @@ mod ask;
 mod check;
 mod run;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::settings::{Partial, Settings};
+use crate::settings::{Partial, Settings, SettingsError};
 use crate::{control, log, node};
 
 /// Beyond the grace time: KrakenD's own stop limit, goodbye, gossip.
@@ -82,16 +82,30 @@ struct Leave {
 
 #[derive(clap::Args)]
 struct Ask {
-    /// The node's own API
-    #[arg(
-        long,
-        default_value = "127.0.0.1:7080",
-        env = "KRAKEND_NODE_API_LISTEN"
-    )]
-    api: SocketAddr,
+    /// The node's own port [default: the `api_listen` of its settings, or 127.0.0.1:7080]
+    #[arg(long, value_name = "HOST:PORT")]
+    api: Option<SocketAddr>,
+    /// The node's settings file [default: /etc/krakend/service.yml]
+    #[arg(long, value_name = "FILE", env = "KRAKEND_NODE_SETTINGS")]
+    settings: Option<PathBuf>,
     /// As JSON
     #[arg(long)]
     json: bool,
+}
+
+impl Ask {
+    fn address(&self) -> Result<SocketAddr, SettingsError> {
+        if let Some(api) = self.api {
+            return Ok(api);
+        }
+        let file = self.settings.as_deref();
+        let mut api = Settings::load(Partial::default(), environment(), file)?.api_listen;
+        // One that listens everywhere is here as well.
+        if api.ip().is_unspecified() {
+            api.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        Ok(api)
+    }
 }
 
 /// Parses, runs, and says how it ended.
@@ -111,8 +125,14 @@ pub fn main() -> ExitCode {
         None => tokio.block_on(serve(cli.keys, cli.settings)),
         Some(Command::Run(arguments)) => tokio.block_on(run::run(arguments)),
         Some(Command::Check(arguments)) => check::check(&arguments),
-        Some(Command::Members(ask)) => tokio.block_on(ask::members(ask.api, ask.json)),
-        Some(Command::Status(ask)) => tokio.block_on(ask::status(ask.api, ask.json)),
+        Some(Command::Members(ask)) => match ask.address() {
+            Ok(api) => tokio.block_on(ask::members(api, ask.json)),
+            Err(error) => refuse(&error.to_string()),
+        },
+        Some(Command::Status(ask)) => match ask.address() {
+            Ok(api) => tokio.block_on(ask::status(api, ask.json)),
+            Err(error) => refuse(&error.to_string()),
+        },
         Some(Command::Leave(leave)) => tokio.block_on(leave_cluster(leave)),
         Some(Command::Version) => {
             println!("krakend-node {}", env!("CARGO_PKG_VERSION"));

@@ -257,6 +257,17 @@ impl LeaseKeeper {
         }
     }
 
+    /// Whether less than a fifth of a valid lease is left although a session has lasted longer than that.
+    pub fn runs_out(&self, session_ms: Millis) -> bool {
+        let inner = self.lock();
+        let Some(held) = inner.held.as_ref().filter(|_| self.is_valid()) else {
+            return false;
+        };
+        let duration_ms = held.claims.duration_ms;
+        let fifth_ms = duration_ms / 5;
+        session_ms > fifth_ms && held.stored.meter.remaining_ms(duration_ms) < fifth_ms
+    }
+
     /// Whether there is a valid lease, as of the last look.
     pub fn is_valid(&self) -> bool {
         *self.valid.borrow()

@@ -4,6 +4,8 @@
 //! file and tells everybody when the lease has ended.
 
 mod keeper;
+#[cfg(test)]
+mod keeper_tests;
 mod meter;
 #[cfg(test)]
 mod meter_tests;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Meter, Reading};
 use crate::disk;
+use crate::store::sealed::{Unsealed, seal, unseal};
 use crate::store::{Enrolled, Store, StoreError};
 
 const FILE: &str = "lease.json";
@@ -21,6 +22,7 @@ pub struct Stored {
 
 /// As programs wrote it that charged by the time of receipt.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct First {
     claims: Vec<u8>,
     signature: Vec<u8>,
@@ -61,21 +63,24 @@ impl Stored {
         let Some(bytes) = disk::read(&path)? else {
             return Ok(None);
         };
-        if let Ok(stored) = serde_json::from_slice(&bytes) {
-            return Ok(Some(stored));
-        }
-        let first = serde_json::from_slice::<First>(&bytes);
-        let first = first.map_err(|error| StoreError::Malformed {
+        let malformed = |reason: String| StoreError::Malformed {
             path: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
-        Ok(Some(first.convert(now)))
+            reason,
+        };
+        match unseal(&bytes).map_err(malformed)? {
+            Unsealed::Whole(stored) => Ok(Some(stored)),
+            Unsealed::Unproved(value) => {
+                let first = serde_json::from_value::<First>(value);
+                let first = first.map_err(|error| malformed(error.to_string()))?;
+                Ok(Some(first.convert(now)))
+            }
+        }
     }
 
     /// Returns after it is on disk.
     pub fn save(&self, store: &Store) -> Result<(), StoreError> {
         // Numbers and strings only: this cannot fail.
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        let bytes = seal(self).unwrap_or_default();
         Ok(disk::write(&store.path(FILE), &bytes, disk::SECRET)?)
     }
 

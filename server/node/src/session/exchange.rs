@@ -29,6 +29,8 @@ const WELCOME_WITHIN: Duration = Duration::from_secs(8);
 const STATISTICS_WITHIN: Duration = Duration::from_secs(3);
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 const OUTGOING: usize = 64;
+/// This side turns to its messages at least with each heartbeat.
+const STILL_AFTER_MS: u64 = 2_000;
 
 /// One session with one manager.
 pub struct Exchange<'a> {
@@ -45,8 +47,9 @@ struct State {
     /// Of the manager that welcomed us.
     term: Option<u64>,
     began: Instant,
-    /// The boot clock at the beginning.
-    began_boot_ms: u64,
+    /// The boot clock when this side last turned to its messages, and before it last stood still.
+    turned_boot_ms: u64,
+    stood_still: Option<StoodStill>,
     heard: Instant,
     /// The batch without an answer: one at a time.
     in_flight: Option<(Uuid, u64)>,
@@ -55,7 +58,38 @@ struct State {
     goodbye_at: Option<Instant>,
 }
 
+/// From when until when this process did nothing, by the boot clock.
+#[derive(Clone, Copy)]
+struct StoodStill {
+    from_ms: u64,
+    until_ms: u64,
+}
+
 impl State {
+    /// Notices that the process was paused: what is read now may have waited for it.
+    fn turn(&mut self, boot_ms: u64) {
+        if boot_ms.saturating_sub(self.turned_boot_ms) > STILL_AFTER_MS {
+            self.stood_still = Some(StoodStill {
+                from_ms: self.turned_boot_ms,
+                until_ms: boot_ms,
+            });
+        }
+        self.turned_boot_ms = boot_ms;
+    }
+
+    /// The boot clock at a moment after which a lease that is read now was issued. A manager that knows says it; otherwise it
+    /// is no longer under way than a silence may last, but for a pause of this process.
+    fn lease_heard_ms(&self, said_ms: u64, boot_ms: u64) -> u64 {
+        if said_ms > 0 {
+            return said_ms;
+        }
+        let usual_ms = boot_ms.saturating_sub(SILENT_AFTER.as_millis() as u64);
+        match self.stood_still {
+            Some(still) if still.until_ms >= usual_ms => still.from_ms.min(usual_ms),
+            _ => usual_ms,
+        }
+    }
+
     fn send(&self, message: Out) -> Result<(), End> {
         let message = NodeMessage {
             message: Some(message),
@@ -80,7 +114,8 @@ impl Exchange<'_> {
             out,
             term: None,
             began: Instant::now(),
-            began_boot_ms: self.follower.lease.boot_ms(),
+            turned_boot_ms: self.follower.lease.boot_ms(),
+            stood_still: None,
             heard: Instant::now(),
             in_flight: None,
             renewing: None,
@@ -96,11 +131,13 @@ impl Exchange<'_> {
         let mut phase = follower.phase.clone();
         let mut hint = follower.hint(self.membership);
         loop {
+            state.turn(follower.lease.boot_ms());
             tokio::select! {
                 message = incoming.message() => {
                     let message = message.map_err(|status| End::Lost(status.message().into()))?;
                     let message = message.ok_or_else(|| End::Lost("the manager ended it".into()))?;
                     state.heard = Instant::now();
+                    state.turn(follower.lease.boot_ms());
                     if let Some(message) = message.message {
                         self.handle(message, &mut state)?;
                     }
@@ -225,11 +262,8 @@ impl Exchange<'_> {
     }
 
     fn take_lease(&mut self, lease: &wire::Lease, state: &State) -> Result<(), End> {
-        let heard_ms = match lease.heard_ms {
-            // A manager that does not give it back.
-            0 => state.began_boot_ms,
-            heard_ms => heard_ms,
-        };
+        let boot_ms = self.follower.lease.boot_ms();
+        let heard_ms = state.lease_heard_ms(lease.heard_ms, boot_ms);
         // The group that it names may be another since the last one.
         if let Ok(Some(enrolled)) = self.follower.store.change_enrolled(|_| {}) {
             self.enrolled = enrolled;
@@ -315,6 +349,11 @@ impl Exchange<'_> {
         if since.elapsed() > limit {
             return Err(End::Lost(format!("no word for {} s", limit.as_secs())));
         }
+        // A manager of an older version gives a lease with each registration, and none later.
+        let session_ms = state.began.elapsed().as_millis() as u64;
+        if state.term.is_some() && self.follower.lease.runs_out(session_ms) {
+            return Err(End::Unrenewed);
+        }
         let ready = self.follower.runtime.is_ready();
         let sent_ms = self.follower.lease.boot_ms();
         match state.term {
@@ -356,5 +395,45 @@ impl Exchange<'_> {
             state.send(Out::Goodbye(wire::Goodbye { for_good }))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State {
+            out: mpsc::channel(1).0,
+            term: None,
+            began: Instant::now(),
+            turned_boot_ms: 100_000,
+            stood_still: None,
+            heard: Instant::now(),
+            in_flight: None,
+            renewing: None,
+            leaving_since: None,
+            goodbye_at: None,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_waited_for_a_paused_process_is_as_old_as_the_pause() {
+        let mut state = state();
+        state.turn(101_000);
+        assert_eq!(state.lease_heard_ms(0, 101_000), 98_000);
+        // Stopped for an hour; other messages are read before the lease.
+        state.turn(3_701_000);
+        state.turn(3_701_010);
+        assert_eq!(state.lease_heard_ms(0, 3_701_010), 101_000);
+        state.turn(3_702_000);
+        assert_eq!(state.lease_heard_ms(0, 3_702_000), 101_000);
+        // The manager's word goes first.
+        assert_eq!(state.lease_heard_ms(100_500, 3_702_000), 100_500);
+        // Long after it, nothing is old any more.
+        for second in 3_703..3_720 {
+            state.turn(second * 1_000);
+        }
+        assert_eq!(state.lease_heard_ms(0, 3_719_000), 3_716_000);
     }
 }

@@ -281,6 +281,7 @@ impl Follower {
                 self.pause(back_off.pause(rand::random())).await;
             }
             End::Granted => tracing::debug!("joining gossip first"),
+            End::Unrenewed => tracing::info!("registering again, so that the lease is renewed"),
             End::Left | End::Ended => {}
         }
     }

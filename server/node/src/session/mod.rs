@@ -24,6 +24,8 @@ pub enum End {
     Left,
     /// This node may take part from now on: it does so with its next session.
     Granted,
+    /// Too little of the lease is left: another registration renews it.
+    Unrenewed,
     /// The lease has ended: this node must not take part any more.
     Ended,
 }

@@ -9,12 +9,11 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 /// Letters to insert, remove, exchange or swap with their neighbour (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    // What an empty word is away from another: its letters. The rest is filled in.
+    let first: Vec<usize> = (0..=b.len()).collect();
+    let mut rows = vec![first; a.len() + 1];
     for (at, row) in rows.iter_mut().enumerate() {
         row[0] = at;
-    }
-    for at in 0..=b.len() {
-        rows[0][at] = at;
     }
     for i in 1..=a.len() {
         for j in 1..=b.len() {

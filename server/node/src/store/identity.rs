@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::sealed::{Unsealed, seal, unseal};
 use super::{Machine, Store, StoreError};
 use crate::disk;
 
 pub(super) const NODE: &str = "node.json";
 /// The same once more: without it a node would have to enrol again.
 pub(super) const COPY: &str = "node.copy.json";
-const CHECKSUM: &str = "crc32";
 const KEY: &str = "node.key";
 const GOSSIP_KEYS: &str = "gossip-keys.json";
 
@@ -32,29 +32,17 @@ pub struct Identity {
     pub copied: bool,
 }
 
-/// With a checksum over everything else: a flipped bit in an id must not make another node of it.
-fn seal(identity: &Identity) -> serde_json::Result<Vec<u8>> {
-    let mut value = serde_json::to_value(identity)?;
-    let checksum = crc32fast::hash(&serde_json::to_vec(&value)?);
-    value[CHECKSUM] = checksum.into();
-    serde_json::to_vec_pretty(&value)
-}
-
 /// The identity, or why the file is worth nothing. Files of earlier programs have no checksum.
-pub(super) fn unseal(bytes: &[u8]) -> Result<Identity, String> {
-    let value = serde_json::from_slice::<serde_json::Value>(bytes);
-    let mut value = value.map_err(|error| error.to_string())?;
-    let map = value.as_object_mut().ok_or("it is no JSON object")?;
-    let checksum = map.shift_remove(CHECKSUM);
-    if let Some(checksum) = checksum {
-        let found = serde_json::to_vec(&value).map_err(|error| error.to_string())?;
-        if checksum != crc32fast::hash(&found) {
-            return Err("its checksum does not match".into());
+pub(super) fn read_identity(bytes: &[u8]) -> Result<Identity, String> {
+    match unseal(bytes)? {
+        Unsealed::Whole(identity) => Ok(identity),
+        Unsealed::Unproved(value) if value.get("machine").is_some() => {
+            Err("its checksum is missing".into())
         }
-    } else if value.get("machine").is_some() {
-        return Err("its checksum is missing".into());
+        Unsealed::Unproved(value) => {
+            serde_json::from_value(value).map_err(|error| error.to_string())
+        }
     }
-    serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
 /// What enrolment gave. The private key is a file of its own.
@@ -133,7 +121,7 @@ impl Store {
     pub fn identity(&self) -> Result<Identity, StoreError> {
         let path = self.path(NODE);
         if let Some(bytes) = disk::read(&path)? {
-            return unseal(&bytes).map_err(|reason| StoreError::Malformed {
+            return read_identity(&bytes).map_err(|reason| StoreError::Malformed {
                 path: path.display().to_string(),
                 reason,
             });

@@ -3,6 +3,7 @@
 mod identity;
 mod machine;
 mod orders;
+pub(crate) mod sealed;
 mod take_up;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -15,6 +16,8 @@ use serde::de::DeserializeOwned;
 use crate::disk::{self, DiskError};
 
 pub(crate) use identity::first_key_file;
+#[cfg(test)]
+pub(crate) use identity::tests::enrolled as enrolled_as;
 pub use identity::{Enrolled, GossipKeys, GroupSeen, Identity};
 pub use machine::Machine;
 pub use orders::{LastGood, Seen};

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use krakend_domain::NodeId;
 use uuid::Uuid;
 
-use super::identity::{COPY, NODE, unseal};
+use super::identity::{COPY, NODE, read_identity};
 use super::{Identity, Machine, Store, StoreError};
 use crate::disk;
 
@@ -39,14 +39,14 @@ impl Store {
 
     fn whole_identity(&self) -> Result<Identity, StoreError> {
         let path = self.path(NODE);
-        let reason = match disk::read(&path)?.map(|bytes| unseal(&bytes)) {
+        let reason = match disk::read(&path)?.map(|bytes| read_identity(&bytes)) {
             Some(Ok(identity)) => return Ok(identity),
             Some(Err(reason)) => reason,
             None => "it is missing".into(),
         };
         let copy = disk::read(&self.path(COPY))?;
         let was_there = path.exists() || copy.is_some();
-        if let Some(Ok(identity)) = copy.map(|bytes| unseal(&bytes)) {
+        if let Some(Ok(identity)) = copy.map(|bytes| read_identity(&bytes)) {
             tracing::warn!(
                 "{}: {reason}; it is written anew from its copy",
                 path.display()
@@ -125,7 +125,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Enrolled, identity::tests::enrolled};
+    use crate::store::{Enrolled, enrolled_as};
 
     fn named(name: &str) -> Machine {
         let json = format!(
@@ -138,7 +138,7 @@ mod tests {
     fn prepared(dir: &std::path::Path) -> (Store, Identity, Enrolled) {
         let store = Store::open(dir).expect("opened");
         let mut identity = store.take_up_on(named("a")).expect("made");
-        let enrolled = enrolled(7);
+        let enrolled = enrolled_as(7);
         identity.enrolled = Some(enrolled.clone());
         store.set_identity(&identity).expect("written");
         (store, identity, enrolled)
