@@ -95,6 +95,15 @@ async fn nodes_without_managers_stay_a_cluster_then_degrade_and_come_back_by_the
     }
     pool.all_are("cluster", LIMIT * 2).await?;
     pool.all_joined(LIMIT).await?;
+    until("they see each other again", LIMIT, || async {
+        let members = pool.members(0).await?;
+        let alive = |it: &&serde_json::Value| it["role"] == "node" && it["state"] == "alive";
+        Ok(match members.iter().filter(alive).count() {
+            3 => Seen::Yes(()),
+            _ => Seen::No(format!("{members:?}")),
+        })
+    })
+    .await?;
     until("the managers see them as active", LIMIT, || async {
         let nodes = group.ask(0, Ask::get("/v1/nodes")).await?.ok()?.json()?;
         let nodes = nodes["nodes"].as_array().cloned().context("nodes")?;

@@ -167,7 +167,7 @@ impl LeaseKeeper {
             .is_none_or(|held| held.stored.verify(enrolled).is_ok());
         if !stays {
             inner.held = None;
-            self.valid.send_replace(false);
+            self.set_valid(false);
         }
     }
 
@@ -198,7 +198,7 @@ impl LeaseKeeper {
     /// Writes where it is time to, and tells of an end.
     fn settle(&self, inner: &mut Inner, now: &Reading, write: bool) {
         let Some(held) = &mut inner.held else {
-            self.valid.send_replace(false);
+            self.set_valid(false);
             return;
         };
         let (duration_ms, meter) = (held.claims.duration_ms, &held.stored.meter);
@@ -221,11 +221,24 @@ impl LeaseKeeper {
             inner.told_of_clock_ms = moved_ms;
             tell_of_clock(moved_ms);
         }
-        self.valid.send_if_modified(|valid| {
-            let changed = *valid == ended;
-            *valid = !ended;
-            changed
-        });
+        self.set_valid(!ended);
+    }
+
+    /// Wakes those who wait for a change only when there is one.
+    fn set_valid(&self, now: bool) {
+        self.valid
+            .send_if_modified(|valid| std::mem::replace(valid, now) != now);
+    }
+
+    /// The leader says that another machine is this node: its seat and its lease are not for two.
+    pub fn give_up(&self, reason: &str) {
+        let mut inner = self.lock();
+        inner.held = None;
+        inner.problem = Some(reason.to_owned());
+        if let Err(error) = Stored::remove(&self.store) {
+            tracing::error!("the lease is not removed: {error}");
+        }
+        self.set_valid(false);
     }
 
     /// A manager has said what time it is. Tells a lease that ended with time from one that ended by a wrong clock.

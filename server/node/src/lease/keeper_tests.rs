@@ -222,3 +222,27 @@ fn a_lease_of_another_group_goes_with_its_enrolment() {
     });
     assert!(!keeper.is_valid());
 }
+
+#[test]
+fn a_lease_that_was_given_up_does_not_come_back_with_a_restart_and_nobody_is_woken_in_vain() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (store, keeper) = open(dir.path());
+    let mut valid = keeper.valid();
+    valid.mark_unchanged();
+    keeper.check();
+    assert!(
+        !valid.has_changed().expect("open"),
+        "without a lease nothing has changed"
+    );
+    accept(&store, &keeper, &sign(&key(3), &claims(7))).expect("accepted");
+    assert!(valid.has_changed().expect("open"));
+    valid.mark_unchanged();
+    pass(1_000);
+    keeper.check();
+    assert!(!valid.has_changed().expect("open"));
+    keeper.give_up("another machine");
+    assert!(!keeper.is_valid() && keeper.has_ended());
+    drop((store, keeper));
+    let (_store, keeper) = open(dir.path());
+    assert_eq!(keeper.view().standing, Standing::Without);
+}

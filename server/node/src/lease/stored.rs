@@ -84,6 +84,17 @@ impl Stored {
         Ok(disk::write(&store.path(FILE), &bytes, disk::SECRET)?)
     }
 
+    /// What is gone already is no error.
+    pub fn remove(store: &Store) -> Result<(), StoreError> {
+        let path = store.path(FILE);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(disk::DiskError::at(&path)(error).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What it promises, once it has proved to be for this node and of this group.
     pub fn verify(&self, enrolled: &Enrolled) -> Result<LeaseClaims, BadLease> {
         let signature = Signature::from_slice(&self.signature).map_err(|_| BadLease::Signature)?;

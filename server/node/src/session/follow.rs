@@ -147,6 +147,9 @@ impl Follower {
     /// This data directory is a copy, and the node that it is a copy of runs: with a join token this machine becomes a
     /// node of its own. Without the certainty of being the copy it stays who it is, and is refused.
     async fn become_another(&self, enrolled: &Enrolled, address: &str) {
+        // Two with one id in the pool would push each other out.
+        self.lease
+            .give_up("another machine runs with this node's id");
         if !self.store.is_copy() {
             self.say(
                 "another machine runs with this node's id. If this data directory was copied, stop this node, empty \

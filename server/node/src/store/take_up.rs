@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::identity::{COPY, NODE, read_identity};
 use super::{Identity, Machine, Store, StoreError};
 use crate::disk;
+use crate::lease::Stored;
 
 impl Store {
     /// Reads who this node is. A file that is damaged comes back from its copy; without one the node has to enrol again,
@@ -23,7 +24,7 @@ impl Store {
         if known.differs(&machine) && identity.enrolled.is_some() {
             identity.store_id = Uuid::new_v4();
             identity.copied = true;
-            self.remove_lease()?;
+            Stored::remove(self)?;
             tracing::warn!(
                 "the data directory comes from another machine: its lease does not count here, and the leader decides \
                  whether this is the same node or a copy"
@@ -85,16 +86,6 @@ impl Store {
     fn set_aside(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name);
         match std::fs::rename(&path, self.path(&format!("{name}.damaged"))) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(disk::DiskError::at(&path)(error).into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn remove_lease(&self) -> Result<(), StoreError> {
-        let path = self.path("lease.json");
-        match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(disk::DiskError::at(&path)(error).into())
             }
