@@ -132,14 +132,18 @@ impl LeaseKeeper {
         let now = (self.clock)();
         let age_ms = now.boot_ms.saturating_sub(heard_boot_ms);
         let meter = Meter::begin(age_ms, now.clone());
-        let stored = Stored::new(&sent.claims, &sent.signature, meter);
+        let mut stored = Stored::new(&sent.claims, &sent.signature, meter);
         let claims = stored.verify(enrolled)?;
         self.remember_group(enrolled, &claims)?;
-        stored.save(&self.store)?;
         let mut inner = self.lock();
+        if let Some(held) = &mut inner.held {
+            // How the wall clock was moved is known since the boot, not since the lease.
+            held.stored.meter.charge(now.clone());
+            stored.meter.moved_ms = held.stored.meter.moved_ms;
+        }
+        stored.save(&self.store)?;
         let before = *self.valid.borrow();
         inner.problem = None;
-        inner.told_of_clock_ms = 0;
         inner.held = Some(Held {
             stored,
             claims,

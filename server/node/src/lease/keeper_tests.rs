@@ -246,3 +246,16 @@ fn a_lease_that_was_given_up_does_not_come_back_with_a_restart_and_nobody_is_wok
     let (_store, keeper) = open(dir.path());
     assert_eq!(keeper.view().standing, Standing::Without);
 }
+
+#[test]
+fn a_clock_that_is_moved_just_before_a_renewal_is_noticed_all_the_same() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (store, keeper) = open(dir.path());
+    accept(&store, &keeper, &sign(&key(3), &claims(7))).expect("accepted");
+    let (boot, boot_ms, wall_ms) = NOW.get();
+    NOW.set((boot, boot_ms + 10, wall_ms + 365 * DAY));
+    accept(&store, &keeper, &sign(&key(3), &claims(7))).expect("accepted");
+    let view = keeper.view();
+    assert_eq!(view.clock_moved_ms, 365 * DAY as i64 - 10);
+    assert_eq!(view.charged_ms, 0, "nothing of that is charged");
+}

@@ -19,7 +19,7 @@ impl Machine {
         )
     }
 
-    fn named(installation: Option<&str>, hardware: Option<&str>) -> Self {
+    pub(super) fn named(installation: Option<&str>, hardware: Option<&str>) -> Self {
         let digest = |use_: &str, text: &str| {
             let mut hash = Sha256::new();
             // The id itself must not become known.

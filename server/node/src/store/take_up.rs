@@ -119,11 +119,7 @@ mod tests {
     use crate::store::{Enrolled, enrolled_as};
 
     fn named(name: &str) -> Machine {
-        let json = format!(
-            r#"{{"installation": "{}", "hardware": null}}"#,
-            name.repeat(64)
-        );
-        serde_json::from_str(&json).expect("a machine")
+        Machine::named(Some(name), None)
     }
 
     fn prepared(dir: &std::path::Path) -> (Store, Identity, Enrolled) {
