@@ -53,6 +53,10 @@ pub struct Node {
     pub gossip_blocked_since: Option<String>,
     /// When the node's lease ends.
     pub lease_expires_at: Option<String>,
+    /// Since when its lease has ended, as far as the group knows: it serves on with the free version's limits, and comes
+    /// back by itself. Absent for a node that was stopped while it had one.
+    #[serde(default)]
+    pub free_version_since: Option<String>,
     /// Over the last complete sample; absent without one.
     pub requests_per_s: Option<f64>,
     pub errors_per_s: Option<f64>,

@@ -27,12 +27,11 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::args::NodesArguments;
 use crate::managers::Managers;
-use crate::peer::Peer;
+use crate::peer::{Peer, ready};
 
 const ENROL_AT_ONCE: usize = 16;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const SAMPLE_PERIOD_MS: u64 = 10_000;
-const FORM_WITHIN: Duration = Duration::from_secs(90);
 const LIMIT: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -79,7 +78,7 @@ pub async fn run(arguments: &NodesArguments) -> Result<()> {
 async fn measure(arguments: &NodesArguments, dir: &Path) -> Result<NodesReport> {
     let mut managers = Managers::new(dir, &arguments.manager)?;
     managers.members_mut().start_all()?;
-    led(&mut managers).await?;
+    ready(&mut managers).await?;
     license(&managers, arguments).await?;
     let token = join_token(&managers, arguments.nodes).await?;
     let token = JoinToken::parse(&token).map_err(|error| anyhow::anyhow!("the token: {error}"))?;
@@ -134,18 +133,6 @@ async fn measure(arguments: &NodesArguments, dir: &Path) -> Result<NodesReport> 
         cpu_percent: cpu_percent.collect(),
         rest_s,
     })
-}
-
-async fn led(managers: &mut Managers) -> Result<()> {
-    let began = Instant::now();
-    while let Err(error) = managers.leader().await {
-        managers.members_mut().expect_running()?;
-        if began.elapsed() > FORM_WITHIN {
-            return Err(error);
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    Ok(())
 }
 
 async fn license(managers: &Managers, arguments: &NodesArguments) -> Result<()> {
@@ -245,6 +232,7 @@ async fn session(
         version: env!("CARGO_PKG_VERSION").into(),
         applied: None,
         ready: true,
+        sent_ms: 0,
     }))?;
     let incoming = connection.client.session(ReceiverStream::new(outgoing));
     let mut incoming = incoming.await?.into_inner();
@@ -269,7 +257,7 @@ async fn session(
                 if !welcome {
                     continue;
                 }
-                say(Out::Heartbeat(wire::Heartbeat { ready: true }))?;
+                say(Out::Heartbeat(wire::Heartbeat { ready: true, sent_ms: 0 }))?;
                 beats += 1;
                 if beats.is_multiple_of(SAMPLE_PERIOD_MS / 1000) {
                     seq += 1;

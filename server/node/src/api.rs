@@ -60,5 +60,5 @@ async fn ready(State(board): Board) -> impl IntoResponse {
 
 async fn metrics(State(board): Board) -> impl IntoResponse {
     let kind = "text/plain; version=0.0.4";
-    ([(header::CONTENT_TYPE, kind)], board.metrics())
+    ([(header::CONTENT_TYPE, kind)], crate::metrics::page(&board))
 }

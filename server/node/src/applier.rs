@@ -111,6 +111,16 @@ impl Applier {
         self.tasks.send_replace(Some(Task { order, manager }));
     }
 
+    /// Drops an order that waits: the free version obeys none.
+    pub fn forget_order(&self) {
+        self.tasks.send_replace(None);
+    }
+
+    /// The newest order that was taken: epoch and generation.
+    pub fn desired(&self) -> crate::store::Seen {
+        self.standing().seen
+    }
+
     /// What became of the orders.
     pub fn answers(&self) -> watch::Receiver<Option<Acknowledgement>> {
         self.answers.subscribe()

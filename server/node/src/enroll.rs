@@ -82,6 +82,7 @@ fn keep(store: &Store, answer: &EnrollResponse, key_pem: &str) -> Result<Enrolle
         lease_verifying_keys: others.collect(),
         key_file: key_file.clone(),
         managers: answer.managers.iter().take(16).cloned().collect(),
+        group: None,
     };
     store.set_private_key(&key_file, key_pem)?;
     store.set_gossip_keys(&keys)?;

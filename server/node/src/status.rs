@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use krakend_gossip::{Gossip, MemberState, Role};
+use krakend_gossip::{Gossip, Member, MemberState, Role};
 use serde_json::{Value, json};
 
 use crate::applier::Applier;
-use crate::lease::Lease;
+use crate::clock;
+use crate::lease::{Cause, LeaseKeeper, LeaseView, Standing};
 use crate::runtime::{Runtime, RuntimeKind};
 use crate::settings::Settings;
-use crate::statistics::Spool;
-use crate::store::{Enrolled, Store};
+use crate::statistics::{Spool, Totals};
+use crate::store::Enrolled;
 
 /// Where the node stands with the managers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,6 @@ pub enum Connection {
 pub struct Status {
     pub connection: Connection,
     pub node: Option<(krakend_domain::NodeId, String)>,
-    pub lease: Option<Lease>,
     pub gossip: Option<Gossip>,
     pub trouble: Option<String>,
 }
@@ -39,6 +39,8 @@ pub struct StatusBoard {
     pub runtime: Arc<dyn Runtime>,
     pub applier: Arc<Applier>,
     pub spool: Arc<Spool>,
+    pub lease: Arc<LeaseKeeper>,
+    pub totals: Arc<Totals>,
 }
 
 impl StatusBoard {
@@ -47,11 +49,12 @@ impl StatusBoard {
         runtime: Arc<dyn Runtime>,
         applier: Arc<Applier>,
         spool: Arc<Spool>,
+        lease: Arc<LeaseKeeper>,
+        totals: Arc<Totals>,
     ) -> Self {
         let status = Status {
             connection: Connection::Standalone,
             node: None,
-            lease: None,
             gossip: None,
             trouble: None,
         };
@@ -61,6 +64,8 @@ impl StatusBoard {
             runtime,
             applier,
             spool,
+            lease,
+            totals,
         }
     }
 
@@ -68,11 +73,9 @@ impl StatusBoard {
         change(&mut self.lock());
     }
 
-    pub fn enrolled(&self, enrolled: &Enrolled, store: &Store) {
-        let lease = Lease::load(store, enrolled);
+    pub fn enrolled(&self, enrolled: &Enrolled) {
         self.update(|status| {
             status.node = Some((enrolled.node_id, enrolled.fleet.to_string()));
-            status.lease = lease;
             status.connection = Connection::Joining;
         });
     }
@@ -108,6 +111,7 @@ impl StatusBoard {
 
     /// `/v1/status`.
     pub fn json(&self) -> Value {
+        let lease = self.lease.view();
         let status = self.lock().clone();
         let (state, manager, term, message) = match status.connection {
             Connection::Standalone => ("standalone", None, None, None),
@@ -144,18 +148,97 @@ impl StatusBoard {
             "refusal": refusal.map(|answer| json!({
                 "number": answer.number, "text": answer.refusal,
             })),
-            "lease": status.lease.map(|lease| json!({
-                "level": lease.claims.level, "max_nodes": lease.claims.max_nodes,
-                "remaining_ms": lease.remaining_ms(),
+            "mode": self.mode(&lease),
+            "limits": {
+                "level": lease.limits.level, "max_nodes": lease.limits.max_nodes,
+                "features": lease.limits.features,
+            },
+            "free_version": self.free_version(&lease),
+            "lease": lease.claims.as_ref().map(|claims| json!({
+                "level": claims.level, "max_nodes": claims.max_nodes, "group_id": claims.group_id,
+                "epoch": claims.epoch, "duration_ms": claims.duration_ms, "charged_ms": lease.charged_ms,
+                "remaining_ms": claims.duration_ms.saturating_sub(lease.charged_ms),
+                "clock_moved_ms": lease.clock_moved_ms,
             })),
             "samples_waiting": *self.spool.waiting().borrow(),
         })
     }
 
+    /// `standalone`, `cluster` (with a valid lease) or `free`.
+    fn mode(&self, lease: &LeaseView) -> &'static str {
+        match lease.standing {
+            _ if self.settings.seeds.is_empty() => "standalone",
+            Standing::Valid { .. } => "cluster",
+            _ => "free",
+        }
+    }
+
+    /// Why a node that shall be in a cluster has the free version's limits.
+    fn free_version(&self, lease: &LeaseView) -> Option<Value> {
+        if self.mode(lease) != "free" {
+            return None;
+        }
+        let (reason, since) = match (lease.standing, &lease.problem) {
+            (
+                Standing::Ended {
+                    cause,
+                    since_wall_ms,
+                },
+                _,
+            ) => {
+                let reason = match cause {
+                    Cause::Time => "the lease has ended, and no manager has renewed it",
+                    Cause::WallClock => {
+                        "the lease has ended, going by how long this machine's clock says that it was off"
+                    }
+                };
+                (reason.to_owned(), Some(clock::rfc3339(since_wall_ms)))
+            }
+            (_, Some(problem)) => (problem.clone(), None),
+            _ => ("no manager has given a lease yet".to_owned(), None),
+        };
+        Some(json!({ "reason": reason, "since": since }))
+    }
+
+    /// Blocks for as long as anything does that every part of the node needs.
+    pub fn is_alive(&self) -> bool {
+        drop(self.lock());
+        self.lease.check();
+        self.applier.desired();
+        true
+    }
+
+    /// One line for `systemctl status`.
+    pub fn line(&self) -> String {
+        let status = self.json();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mut line = match text(&status["mode"]).as_str() {
+            "standalone" => "standalone".to_owned(),
+            "cluster" => format!("{}, licensed", text(&status["state"])),
+            _ => format!("free version: {}", text(&status["free_version"]["reason"])),
+        };
+        match status["applied"]["number"].as_u64() {
+            Some(number) => line.push_str(&format!("; serving version {number}")),
+            None if self.runtime.is_ready() => line.push_str("; serving the local configuration"),
+            None => line.push_str("; no configuration yet"),
+        }
+        line
+    }
+
+    /// Its place in the pool, while it has one.
+    pub fn gossip(&self) -> Option<Gossip> {
+        self.lock().gossip.clone()
+    }
+
+    /// Everybody that gossip knows.
+    pub fn pool(&self) -> Vec<Member> {
+        let gossip = self.gossip();
+        gossip.map(|gossip| gossip.members()).unwrap_or_default()
+    }
+
     /// `/v1/members`.
     pub fn members(&self) -> Value {
-        let gossip = self.lock().gossip.clone();
-        let mut members = gossip.map(|gossip| gossip.members()).unwrap_or_default();
+        let mut members = self.pool();
         members.sort_by_key(|member| (member.role, member.id));
         let members = members.into_iter().map(|member| {
             let state = match member.state {
@@ -170,30 +253,14 @@ impl StatusBoard {
             };
             json!({"id": member.id, "role": role, "address": member.addr, "state": state})
         });
-        json!({"members": members.collect::<Vec<_>>()})
-    }
-
-    /// `/metrics`, Prometheus' text form.
-    pub fn metrics(&self) -> String {
-        let status = self.json();
-        let number = |value: &Value| value.as_u64().unwrap_or(0);
-        let lines = [
-            ("ready", u64::from(status["ready"] == true)),
-            ("joined", u64::from(status["state"] == "joined")),
-            (
-                "applied_generation",
-                number(&status["applied"]["generation"]),
-            ),
-            ("applied_version", number(&status["applied"]["number"])),
-            (
-                "lease_remaining_seconds",
-                number(&status["lease"]["remaining_ms"]) / 1000,
-            ),
-            ("samples_waiting", number(&status["samples_waiting"])),
-        ];
-        let lines = lines.map(|(name, value)| {
-            format!("# TYPE krakend_node_{name} gauge\nkrakend_node_{name} {value}\n")
+        let own = self.gossip().map(|gossip| gossip.identity());
+        let own = own.map(|own| {
+            json!({"id": own.id, "role": "node", "address": own.addr, "state": "alive", "self": true})
         });
-        lines.concat()
+        let free_version = self.free_version(&self.lease.view());
+        json!({
+            "members": own.into_iter().chain(members).collect::<Vec<_>>(),
+            "free_version": free_version,
+        })
     }
 }

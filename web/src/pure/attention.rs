@@ -86,6 +86,11 @@ fn managers(facts: &Facts<'_>, out: &mut Vec<Item>) {
 fn nodes(facts: &Facts<'_>, out: &mut Vec<Item>) {
     for node in facts.nodes {
         let (mark, title) = match (node.state, rollout::step(node)) {
+            (NodeState::Unreachable | NodeState::Down | NodeState::Removed, _)
+                if node.free_version_since.is_some() =>
+            {
+                (Mark::Down, "Node on the free version".to_owned())
+            }
             (NodeState::Down, _) => (Mark::Down, "Node down".to_owned()),
             (NodeState::Unreachable, _) => (Mark::Unreachable, "Node unreachable".to_owned()),
             (NodeState::Active, Step::Refused) => (
@@ -101,7 +106,10 @@ fn nodes(facts: &Facts<'_>, out: &mut Vec<Item>) {
             _ => continue,
         };
         let silent = matches!(node.state, NodeState::Down | NodeState::Unreachable);
-        let since = clock::parse(&node.state_since).filter(|_| silent);
+        let since = match &node.free_version_since {
+            Some(since) => clock::parse(since),
+            None => clock::parse(&node.state_since).filter(|_| silent),
+        };
         out.push(Item {
             mark,
             title,

@@ -108,6 +108,7 @@ pub(crate) mod tests {
             holds_seat: true,
             gossip_blocked_since: None,
             lease_expires_at: None,
+            free_version_since: None,
             requests_per_s: Some(10.0),
             errors_per_s: Some(0.0),
             latency_p99_ms: Some(5.0),

@@ -113,7 +113,10 @@ pub fn nodes(list: &api::NodeList) -> String {
     for node in &list.nodes {
         table.add_row([
             node.name.clone(),
-            word(node.state),
+            match node.free_version_since {
+                None => word(node.state),
+                Some(_) => format!("{}, free version", word(node.state)),
+            },
             or_dash(node.applied_version),
             or_dash(node.desired_version),
             one_decimal(node.requests_per_s),

@@ -9,6 +9,9 @@ use krakend_domain::{
 use super::access::Caller;
 use crate::{app::App, clock::rfc3339};
 
+/// A node charges its start, and what a message was under way: it leaves a little early.
+const LEAVES_BEFORE_MS: u64 = 120_000;
+
 pub fn session(caller: &Caller) -> api::Session {
     api::Session {
         name: caller.name.clone(),
@@ -64,6 +67,7 @@ pub fn node(app: &App, state: &ClusterState, node: &NodeRecord) -> api::Node {
             .note(node.id)
             .map(|note| rfc3339(note.gossip_blocked_since_ms)),
         lease_expires_at: (node.lease_until_ms > 0).then(|| rfc3339(node.lease_until_ms)),
+        free_version_since: free_version_since(state, node).map(rfc3339),
         requests_per_s: last.map(|last| rate(last.requests, last)),
         errors_per_s: last.map(|last| rate(last.errors, last)),
         latency_p99_ms: last.and_then(|last| last.latency.quantile(0.99)),
@@ -71,6 +75,19 @@ pub fn node(app: &App, state: &ClusterState, node: &NodeRecord) -> api::Node {
         memory_bytes: last.map(|last| last.memory_bytes),
         cpu_percent: last.map(|last| 100.0 * last.cpu_ms as f64 / duration_ms(last)),
     }
+}
+
+/// The end of the lease of a node that is not here. One that was removed before that was stopped, and serves nothing.
+fn free_version_since(state: &ClusterState, node: &NodeRecord) -> Option<krakend_domain::Millis> {
+    let end_ms = node.lease_until_ms;
+    let ended = end_ms > 0 && end_ms <= crate::clock::decide_ms(state);
+    let serves = match node.state {
+        NodeState::Active => false,
+        NodeState::Unreachable | NodeState::Down => true,
+        // It leaves gossip a moment before the group's own reckoning.
+        NodeState::Removed => node.state_since_ms.saturating_add(LEAVES_BEFORE_MS) >= end_ms,
+    };
+    (ended && serves).then_some(end_ms)
 }
 
 fn duration_ms(sample: &RecentSample) -> f64 {

@@ -47,8 +47,8 @@ impl Leases {
     }
 
     /// The lease to be sent now, if any. All but the first, which the registration has paid for, are written before they are
-    /// signed: a leader without a group renews nothing.
-    pub async fn next(&mut self, app: &App) -> Result<Option<wire::Lease>, Status> {
+    /// signed: a leader without a group renews nothing. `heard_ms` is the node's newest word on its boot clock.
+    pub async fn next(&mut self, app: &App, heard_ms: u64) -> Result<Option<wire::Lease>, Status> {
         let state = app.group.stale().state;
         let limits = state.license_status(clock::decide_ms(&state)).limits;
         let third = Duration::from_millis(app.settings.lease_ms / 3);
@@ -68,7 +68,7 @@ impl Leases {
             limits,
             epoch: state.meta().epoch,
         });
-        Ok(lease(app, self.node_id))
+        Ok(lease(app, self.node_id, heard_ms))
     }
 
     /// Writes that the lease goes on. False: not now.
@@ -96,7 +96,7 @@ impl Leases {
 }
 
 /// The limits, signed for this node; none for a node that the group has taken out.
-fn lease(app: &App, node_id: NodeId) -> Option<wire::Lease> {
+fn lease(app: &App, node_id: NodeId, heard_ms: u64) -> Option<wire::Lease> {
     let state = app.group.stale().state;
     let node = state.node(node_id)?;
     if !matches!(node.state, NodeState::Active | NodeState::Unreachable) {
@@ -114,5 +114,8 @@ fn lease(app: &App, node_id: NodeId) -> Option<wire::Lease> {
         duration_ms: app.settings.lease_ms,
         epoch: state.meta().epoch,
     };
-    Some(app.trust.ring().in_use().lease_signer.sign(&claims))
+    Some(wire::Lease {
+        heard_ms,
+        ..app.trust.ring().in_use().lease_signer.sign(&claims)
+    })
 }

@@ -85,6 +85,7 @@ async fn drive(
     crate::epoch::compare(app, node_id, hello.applied.as_ref());
     let cancel = CancellationToken::new();
     let guard = app.sessions.begin(node_id, hello.ready, cancel.clone());
+    guard.said(hello.sent_ms);
     let welcome = wire::Welcome {
         manager_id: app.group.identity().manager_id.to_string(),
         term: leadership.term,
@@ -137,7 +138,7 @@ async fn talk(
             leases.key_changed();
         }
         // After the keys that it is verified with.
-        if let Some(lease) = leases.next(app).await? {
+        if let Some(lease) = leases.next(app, guard.last_said()).await? {
             say(out, Out::Lease(lease)).await?;
         }
         let order = standing_order(app, node_id);
@@ -155,7 +156,8 @@ async fn talk(
             _ = ring.changed() => ring.mark_changed(),
             _ = heartbeat.tick() => {
                 expect_registered(app, node_id)?;
-                say(out, Out::Heartbeat(wire::Heartbeat { ready: true })).await?;
+                let beat = wire::Heartbeat { ready: true, sent_ms: 0 };
+                say(out, Out::Heartbeat(beat)).await?;
             }
             incoming = messages.message() => {
                 let Some(incoming) = incoming? else { return Ok(()) };
@@ -353,6 +355,7 @@ async fn handle(
         }
         In::Heartbeat(heartbeat) => {
             guard.heard(Some(heartbeat.ready));
+            guard.said(heartbeat.sent_ms);
             Ok((None, false))
         }
         In::Acknowledgement(acknowledgement) => {

@@ -35,6 +35,7 @@ struct Entry {
     heard: Instant,
     info: SessionInfo,
     cancel: CancellationToken,
+    said_ms: u64,
 }
 
 /// What a node last said of itself.
@@ -69,6 +70,7 @@ impl Sessions {
             heard: Instant::now(),
             info: SessionInfo { ready },
             cancel,
+            said_ms: 0,
         };
         live.insert(node_id, entry);
         SessionGuard {
@@ -140,6 +142,20 @@ impl Sessions {
 }
 
 impl SessionGuard<'_> {
+    /// The node's boot clock, as it told it last: with a lease it gets that back, and charges the time since.
+    pub fn said(&self, boot_ms: u64) {
+        if let Some(entry) = self.sessions.lock().get_mut(&self.node_id)
+            && entry.number == self.number
+        {
+            entry.said_ms = boot_ms;
+        }
+    }
+
+    pub fn last_said(&self) -> u64 {
+        let live = self.sessions.lock();
+        live.get(&self.node_id).map_or(0, |entry| entry.said_ms)
+    }
+
     /// A message came.
     pub fn heard(&self, ready: Option<bool>) {
         if let Some(entry) = self.sessions.lock().get_mut(&self.node_id)

@@ -24,6 +24,7 @@ impl LeaseSigner {
         node::Lease {
             claims: claims.into(),
             signature: signature.into(),
+            heard_ms: 0,
         }
     }
 }

@@ -34,11 +34,20 @@ pub async fn status(api: SocketAddr, json: bool) -> ExitCode {
 /// `krakend-node members`.
 pub async fn members(api: SocketAddr, json: bool) -> ExitCode {
     show(get(api, "/v1/members").await, json, |answer| {
+        if let Some(reason) = answer["free_version"]["reason"].as_str() {
+            println!("This node is in no cluster: {reason}.");
+            return;
+        }
         println!("{:<38}{:<9}{:<23}STATE", "ID", "ROLE", "ADDRESS");
         for member in answer["members"].as_array().into_iter().flatten() {
             let [id, role, address, state] =
                 ["id", "role", "address", "state"].map(|key| plain(&member[key]));
-            println!("{id:<38}{role:<9}{address:<23}{state}");
+            let mark = if member["self"] == true {
+                " (this node)"
+            } else {
+                ""
+            };
+            println!("{id:<38}{role:<9}{address:<23}{state}{mark}");
         }
     })
 }

@@ -14,7 +14,6 @@ use super::End;
 use super::follow::{Follower, Phase};
 use crate::applier::acknowledgement;
 use crate::cluster::{Membership, Route, should_move};
-use crate::lease::Lease;
 use crate::orders::Order;
 use crate::runtime::RuntimeKind;
 use crate::status::Connection as Shown;
@@ -30,6 +29,8 @@ const WELCOME_WITHIN: Duration = Duration::from_secs(8);
 const STATISTICS_WITHIN: Duration = Duration::from_secs(3);
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 const OUTGOING: usize = 64;
+/// This side turns to its messages at least with each heartbeat.
+const STILL_AFTER_MS: u64 = 2_000;
 
 /// One session with one manager.
 pub struct Exchange<'a> {
@@ -46,6 +47,9 @@ struct State {
     /// Of the manager that welcomed us.
     term: Option<u64>,
     began: Instant,
+    /// The boot clock when this side last turned to its messages, and before it last stood still.
+    turned_boot_ms: u64,
+    stood_still: Option<StoodStill>,
     heard: Instant,
     /// The batch without an answer: one at a time.
     in_flight: Option<(Uuid, u64)>,
@@ -54,7 +58,38 @@ struct State {
     goodbye_at: Option<Instant>,
 }
 
+/// From when until when this process did nothing, by the boot clock.
+#[derive(Clone, Copy)]
+struct StoodStill {
+    from_ms: u64,
+    until_ms: u64,
+}
+
 impl State {
+    /// Notices that the process was paused: what is read now may have waited for it.
+    fn turn(&mut self, boot_ms: u64) {
+        if boot_ms.saturating_sub(self.turned_boot_ms) > STILL_AFTER_MS {
+            self.stood_still = Some(StoodStill {
+                from_ms: self.turned_boot_ms,
+                until_ms: boot_ms,
+            });
+        }
+        self.turned_boot_ms = boot_ms;
+    }
+
+    /// The boot clock at a moment after which a lease that is read now was issued. A manager that knows says it; otherwise it
+    /// is no longer under way than a silence may last, but for a pause of this process.
+    fn lease_heard_ms(&self, said_ms: u64, boot_ms: u64) -> u64 {
+        if said_ms > 0 {
+            return said_ms;
+        }
+        let usual_ms = boot_ms.saturating_sub(SILENT_AFTER.as_millis() as u64);
+        match self.stood_still {
+            Some(still) if still.until_ms >= usual_ms => still.from_ms.min(usual_ms),
+            _ => usual_ms,
+        }
+    }
+
     fn send(&self, message: Out) -> Result<(), End> {
         let message = NodeMessage {
             message: Some(message),
@@ -79,6 +114,8 @@ impl Exchange<'_> {
             out,
             term: None,
             began: Instant::now(),
+            turned_boot_ms: self.follower.lease.boot_ms(),
+            stood_still: None,
             heard: Instant::now(),
             in_flight: None,
             renewing: None,
@@ -94,11 +131,13 @@ impl Exchange<'_> {
         let mut phase = follower.phase.clone();
         let mut hint = follower.hint(self.membership);
         loop {
+            state.turn(follower.lease.boot_ms());
             tokio::select! {
                 message = incoming.message() => {
                     let message = message.map_err(|status| End::Lost(status.message().into()))?;
                     let message = message.ok_or_else(|| End::Lost("the manager ended it".into()))?;
                     state.heard = Instant::now();
+                    state.turn(follower.lease.boot_ms());
                     if let Some(message) = message.message {
                         self.handle(message, &mut state)?;
                     }
@@ -161,12 +200,15 @@ impl Exchange<'_> {
             version: env!("CARGO_PKG_VERSION").into(),
             applied: follower.applier.applied().as_ref().map(acknowledgement),
             ready: follower.runtime.is_ready(),
+            sent_ms: follower.lease.boot_ms(),
         }
     }
 
     fn handle(&mut self, message: In, state: &mut State) -> Result<(), End> {
         match message {
             In::Welcome(welcome) => self.welcome(&welcome, state),
+            // The free version gets no orders.
+            In::Desired(_) if !self.follower.lease.check() => {}
             In::Desired(desired) => match Order::from_wire(&desired) {
                 Ok(order) => {
                     let client = self.connection.client.clone();
@@ -174,12 +216,7 @@ impl Exchange<'_> {
                 }
                 Err(error) => return Err(End::Lost(error.to_string())),
             },
-            In::Lease(lease) => match Lease::accept(&self.follower.store, &self.enrolled, &lease) {
-                Ok(lease) => self.follower.status.update(|s| s.lease = Some(lease)),
-                Err(error) => {
-                    tracing::error!("the lease from {} is not accepted: {error}", self.address)
-                }
-            },
+            In::Lease(lease) => self.take_lease(&lease, state)?,
             In::StatisticsAcknowledged(said) => {
                 let stream = uuid_from("stream", &said.stream);
                 let stream = stream.map_err(|error| End::Lost(error.to_string()))?;
@@ -214,6 +251,7 @@ impl Exchange<'_> {
     fn welcome(&mut self, welcome: &wire::Welcome, state: &mut State) {
         state.term = Some(welcome.term);
         self.route.welcomed();
+        self.follower.store.is_no_copy();
         self.route.learn(&welcome.managers);
         self.follower.remember_managers(&welcome.managers);
         let (address, term) = (self.address.to_owned(), welcome.term);
@@ -223,9 +261,30 @@ impl Exchange<'_> {
             .update(|status| status.connection = Shown::Joined { address, term });
     }
 
+    fn take_lease(&mut self, lease: &wire::Lease, state: &State) -> Result<(), End> {
+        let boot_ms = self.follower.lease.boot_ms();
+        let heard_ms = state.lease_heard_ms(lease.heard_ms, boot_ms);
+        // The group that it names may be another since the last one.
+        if let Ok(Some(enrolled)) = self.follower.store.change_enrolled(|_| {}) {
+            self.enrolled = enrolled;
+        }
+        match self.follower.lease.accept(&self.enrolled, lease, heard_ms) {
+            // Gossip first: the session tells the manager where this node is.
+            Ok(true) if self.membership.is_none() => Err(End::Granted),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!("the lease from {} is not accepted: {error}", self.address);
+                Ok(())
+            }
+        }
+    }
+
     /// Authorities that are no longer sent are no longer believed.
     fn take_trust(&mut self, trust: &wire::Trust, state: &mut State) {
-        self.follower.time.set(trust.time_ms);
+        let first = self.follower.time.set(trust.time_ms);
+        if first || !self.follower.lease.is_valid() {
+            self.follower.lease.told_time(trust.time_ms);
+        }
         let keys = trust.lease_verifying_keys.iter();
         let keys: Option<Vec<_>> = keys.map(|key| key.as_ref().try_into().ok()).collect();
         let Some(keys) = keys.filter(|keys| !keys.is_empty() && !trust.ca_pem.is_empty()) else {
@@ -290,15 +349,22 @@ impl Exchange<'_> {
         if since.elapsed() > limit {
             return Err(End::Lost(format!("no word for {} s", limit.as_secs())));
         }
+        // A manager of an older version gives a lease with each registration, and none later.
+        let session_ms = state.began.elapsed().as_millis() as u64;
+        if state.term.is_some() && self.follower.lease.runs_out(session_ms) {
+            return Err(End::Unrenewed);
+        }
         let ready = self.follower.runtime.is_ready();
+        let sent_ms = self.follower.lease.boot_ms();
         match state.term {
-            Some(_) => state.send(Out::Heartbeat(wire::Heartbeat { ready })),
+            Some(_) => state.send(Out::Heartbeat(wire::Heartbeat { ready, sent_ms })),
             None => Ok(()),
         }
     }
 
     fn send_statistics(&self, state: &mut State) -> Result<(), End> {
-        if state.in_flight.is_some() || state.goodbye_at.is_some() {
+        let busy = state.in_flight.is_some() || state.goodbye_at.is_some();
+        if busy || !self.follower.lease.is_valid() {
             return Ok(());
         }
         let Some(batch) = self.follower.spool.next_batch() else {
@@ -313,9 +379,9 @@ impl Exchange<'_> {
 
     /// Says goodbye once the final statistics are committed, or have had their time.
     fn leave_when_done(&self, state: &mut State) -> Result<(), End> {
-        if !matches!(*self.follower.phase.borrow(), Phase::Leaving(_)) {
+        let Phase::Leaving { for_good, .. } = *self.follower.phase.borrow() else {
             return Ok(());
-        }
+        };
         if let Some(said) = state.goodbye_at {
             return match said.elapsed() > FAREWELL_WITHIN {
                 true => Err(End::Lost("no farewell came".into())),
@@ -326,8 +392,48 @@ impl Exchange<'_> {
         let done = *self.follower.spool.waiting().borrow() == 0;
         if done || since.elapsed() > STATISTICS_WITHIN {
             state.goodbye_at = Some(Instant::now());
-            state.send(Out::Goodbye(wire::Goodbye { for_good: false }))?;
+            state.send(Out::Goodbye(wire::Goodbye { for_good }))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State {
+            out: mpsc::channel(1).0,
+            term: None,
+            began: Instant::now(),
+            turned_boot_ms: 100_000,
+            stood_still: None,
+            heard: Instant::now(),
+            in_flight: None,
+            renewing: None,
+            leaving_since: None,
+            goodbye_at: None,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_waited_for_a_paused_process_is_as_old_as_the_pause() {
+        let mut state = state();
+        state.turn(101_000);
+        assert_eq!(state.lease_heard_ms(0, 101_000), 98_000);
+        // Stopped for an hour; other messages are read before the lease.
+        state.turn(3_701_000);
+        state.turn(3_701_010);
+        assert_eq!(state.lease_heard_ms(0, 3_701_010), 101_000);
+        state.turn(3_702_000);
+        assert_eq!(state.lease_heard_ms(0, 3_702_000), 101_000);
+        // The manager's word goes first.
+        assert_eq!(state.lease_heard_ms(100_500, 3_702_000), 100_500);
+        // Long after it, nothing is old any more.
+        for second in 3_703..3_720 {
+            state.turn(second * 1_000);
+        }
+        assert_eq!(state.lease_heard_ms(0, 3_719_000), 3_716_000);
     }
 }

@@ -11,6 +11,7 @@ use crate::applier::Applier;
 use crate::cluster::{BackOff, Membership, Route, local_ip_towards};
 use crate::enroll::enroll;
 use crate::join_token;
+use crate::lease::LeaseKeeper;
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::statistics::Spool;
@@ -22,13 +23,29 @@ use crate::trust::{ConnectError, Connection, GroupTime, RenewError, connect, ren
 const NO_SEAT: &str = "Your current subscription does not allow more nodes running. Please upgrade to add more nodes.";
 /// The same trouble is said again after this long.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
+const GOSSIP_LEAVE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What came of leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// The leader has committed it.
+    Confirmed,
+    /// No leader has answered.
+    Unconfirmed,
+    /// There was no place to give up.
+    NeverJoined,
+}
 
 /// Whether the node runs or ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Running,
     /// The gateway has ended and its last statistics are spooled; until then, goodbye is tried.
-    Leaving(Instant),
+    Leaving {
+        until: Instant,
+        /// The seat is given back at once.
+        for_good: bool,
+    },
 }
 
 /// Finds the leader and stays with it, for as long as the program runs.
@@ -40,6 +57,7 @@ pub struct Follower {
     pub spool: Arc<Spool>,
     pub applier: Arc<Applier>,
     pub status: Arc<StatusBoard>,
+    pub lease: Arc<LeaseKeeper>,
     pub phase: watch::Receiver<Phase>,
     pub said: Mutex<Option<(String, Instant)>>,
     /// For how old a manager's certificate may be.
@@ -47,15 +65,21 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Ends only when the node leaves. Hands the gossip membership back, for its own goodbye.
-    pub async fn run(&self) -> Option<Membership> {
-        let mut enrolled = self.enrolled().await?;
+    /// Ends only when the node leaves; what came of that. Its place in gossip is for the caller to give up.
+    pub async fn run(&self) -> Farewell {
+        let Some(mut enrolled) = self.enrolled().await else {
+            return Farewell::NeverJoined;
+        };
         let mut route = Route::new(&self.settings.seeds, &enrolled.managers);
         let mut back_off = BackOff::new(self.settings.retry_max);
         let mut membership: Option<Membership> = None;
         while !self.is_over() {
-            if membership.is_none() {
-                membership = self.join_gossip(&enrolled, &route).await;
+            match self.lease.check() {
+                true if membership.is_none() => {
+                    membership = self.join_gossip(&enrolled, &route).await;
+                }
+                true => {}
+                false => self.leave_pool(membership.take()).await,
             }
             // Certificate and trust change while the node runs.
             if let Ok(Some(newest)) = self.store.change_enrolled(|_| {}) {
@@ -68,7 +92,10 @@ impl Follower {
                 continue;
             };
             let session = self.session(&enrolled, membership.as_ref(), &mut route, &address);
-            let end = session.await;
+            let end = tokio::select! {
+                end = session => end,
+                () = self.lease_ends(membership.is_some()) => End::Ended,
+            };
             let was_joined = self.status.leave_manager();
             // A refusal is an answer, but no reason to ask again at once.
             if was_joined && !matches!(end, End::Refused { .. }) {
@@ -76,11 +103,11 @@ impl Follower {
             }
             if end == End::Left {
                 tracing::info!("left the cluster");
-                break;
+                return Farewell::Confirmed;
             }
             // Whom the leader does not know has nothing to say goodbye to.
             if matches!(end, End::Refused { .. }) && *self.phase.borrow() != Phase::Running {
-                break;
+                return Farewell::NeverJoined;
             }
             if let End::Refused { code, .. } = &end {
                 match code.as_str() {
@@ -88,12 +115,77 @@ impl Follower {
                     "certificate-unknown" | "certificate-outlived" => {
                         self.enroll_again(&enrolled, &address).await;
                     }
+                    "id-in-use" => self.become_another(&enrolled, &address).await,
                     _ => {}
                 }
             }
             self.after(end, &address, &mut route, &mut back_off).await;
         }
-        membership
+        Farewell::Unconfirmed
+    }
+
+    /// Comes back when a member's lease ends; never for a node that is no member.
+    async fn lease_ends(&self, is_member: bool) {
+        let mut valid = self.lease.valid();
+        if !is_member || valid.wait_for(|valid| !valid).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The free version is no member: says goodbye in gossip, and carries no order out.
+    async fn leave_pool(&self, membership: Option<Membership>) {
+        let Some(membership) = membership else { return };
+        self.status.update(|status| status.gossip = None);
+        self.applier.forget_order();
+        membership.gossip().clone().leave(GOSSIP_LEAVE_WITHIN).await;
+        tracing::warn!(
+            "left the cluster: the free version serves on with the last good configuration, without updates and \
+             statistics; joining is tried again by itself"
+        );
+    }
+
+    /// This data directory is a copy, and the node that it is a copy of runs: with a join token this machine becomes a
+    /// node of its own. Without the certainty of being the copy it stays who it is, and is refused.
+    async fn become_another(&self, enrolled: &Enrolled, address: &str) {
+        // Two with one id in the pool would push each other out.
+        self.lease
+            .give_up("another machine runs with this node's id");
+        if !self.store.is_copy() {
+            self.say(
+                "another machine runs with this node's id. If this data directory was copied, stop this node, empty \
+                 the directory and start it again with a join token"
+                    .into(),
+            );
+            return;
+        }
+        let token = match join_token::find(&self.settings) {
+            Ok(token) => token,
+            Err(error) => {
+                self.say(format!(
+                    "this data directory was copied from the machine of {}, which runs; to become a node of its own \
+                     this machine needs a join token: {error}",
+                    enrolled.node_id.krakend()
+                ));
+                return;
+            }
+        };
+        match enroll(&self.store, &token, address, None).await {
+            Ok(fresh) => {
+                tracing::warn!(
+                    "this data directory was copied from the machine of {}, which runs: this one is {} from now on",
+                    enrolled.node_id.krakend(),
+                    fresh.node_id.krakend()
+                );
+                self.store.is_no_copy();
+                self.accept_identity(&fresh);
+            }
+            Err(error) => self.say(format!("not enrolled as a node of its own: {error}")),
+        }
+    }
+
+    fn accept_identity(&self, enrolled: &Enrolled) {
+        self.lease.enrolled(enrolled);
+        self.status.enrolled(enrolled);
     }
 
     async fn session(
@@ -165,7 +257,7 @@ impl Follower {
         match enrolling.await {
             Ok(enrolled) => {
                 tracing::info!("enrolled again as {}", enrolled.node_id.krakend());
-                self.status.enrolled(&enrolled, &self.store);
+                self.accept_identity(&enrolled);
             }
             Err(error) => tracing::debug!("not enrolled again: {error}"),
         }
@@ -191,7 +283,9 @@ impl Follower {
                 ));
                 self.pause(back_off.pause(rand::random())).await;
             }
-            End::Left => {}
+            End::Granted => tracing::debug!("joining gossip first"),
+            End::Unrenewed => tracing::info!("registering again, so that the lease is renewed"),
+            End::Left | End::Ended => {}
         }
     }
 
@@ -219,7 +313,7 @@ impl Follower {
             match self.store.identity() {
                 Ok(identity) => {
                     if let Some(enrolled) = identity.enrolled {
-                        self.status.enrolled(&enrolled, &self.store);
+                        self.accept_identity(&enrolled);
                         return Some(enrolled);
                     }
                 }
@@ -250,7 +344,8 @@ impl Follower {
         let address = route
             .next(&Hint::default())
             .ok_or("no manager is known: set `seed`")?;
-        let enrolling = enroll(&self.store, &token, &address, None);
+        let wanted = self.store.lost_node_id();
+        let enrolling = enroll(&self.store, &token, &address, wanted);
         enrolling.await.map_err(|error| error.to_string())
     }
 
@@ -301,18 +396,24 @@ impl Follower {
     }
 
     fn is_over(&self) -> bool {
-        matches!(*self.phase.borrow(), Phase::Leaving(until) if Instant::now() > until)
+        matches!(*self.phase.borrow(), Phase::Leaving { until, .. } if Instant::now() > until)
     }
 
-    /// Sleeps, but not through the end.
+    /// Sleeps, but not through the end, nor through that of the lease.
     async fn pause(&self, pause: Duration) {
         let mut phase = self.phase.clone();
+        let mut valid = self.lease.valid();
+        valid.mark_unchanged();
         let now = *phase.borrow_and_update();
         match now {
-            Phase::Leaving(_) => tokio::time::sleep(pause.min(Duration::from_millis(200))).await,
-            Phase::Running => {
-                let _ = tokio::time::timeout(pause, phase.changed()).await;
+            Phase::Leaving { .. } => {
+                tokio::time::sleep(pause.min(Duration::from_millis(200))).await
             }
+            Phase::Running => tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = phase.changed() => {}
+                _ = valid.changed() => {}
+            },
         }
     }
 

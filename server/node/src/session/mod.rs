@@ -3,7 +3,7 @@
 mod exchange;
 mod follow;
 
-pub use follow::{Follower, Phase};
+pub use follow::{Farewell, Follower, Phase};
 
 /// How a session ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,4 +22,10 @@ pub enum End {
     Lost(String),
     /// The manager has committed the goodbye.
     Left,
+    /// This node may take part from now on: it does so with its next session.
+    Granted,
+    /// Too little of the lease is left: another registration renews it.
+    Unrenewed,
+    /// The lease has ended: this node must not take part any more.
+    Ended,
 }

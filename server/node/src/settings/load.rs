@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_yaml_ng::{Mapping, Value};
 use zeroize::Zeroizing;
 
+use super::nearest::nearest;
 use super::{GatewayChoice, Partial, Settings};
 use crate::log::LogFormat;
 
@@ -15,7 +16,8 @@ const JOIN_TOKEN: &str = "join_token";
 /// Variables of the command line itself.
 const OTHER_VARIABLES: &[&str] = &["settings"];
 
-const KEYS: &[&str] = &[
+/// All keys of the file.
+pub const KEYS: &[&str] = &[
     "seed",
     "data_dir",
     "join_token_file",
@@ -100,12 +102,18 @@ fn read_file(named: Option<&Path>) -> Result<Partial, SettingsError> {
             return Err(wrong(advice.into()));
         }
         if !KEYS.contains(&name) {
-            let known = KEYS.join(", ");
-            return Err(wrong(format!("unknown key `{name}`; known keys: {known}")));
+            return Err(wrong(unknown(name)));
         }
     }
     // From the text again: its errors have line and column.
     serde_yaml_ng::from_str(&text).map_err(|error| wrong(error.to_string()))
+}
+
+fn unknown(key: &str) -> String {
+    match nearest(key, KEYS) {
+        Some(meant) => format!("unknown key `{key}`; did you mean `{meant}`?"),
+        None => format!("unknown key `{key}`; known keys: {}", KEYS.join(", ")),
+    }
 }
 
 type Environment = (Partial, Option<Zeroizing<String>>);
@@ -131,8 +139,7 @@ fn read_environment(
             reason,
         };
         if !KEYS.contains(&key.as_str()) {
-            let known = KEYS.join(", ");
-            return Err(wrong(format!("unknown key `{key}`; known keys: {known}")));
+            return Err(wrong(unknown(&key)));
         }
         let value = match key.ends_with("_s") {
             true => serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?,

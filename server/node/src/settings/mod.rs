@@ -1,6 +1,7 @@
 //! Settings: flag, then environment (`KRAKEND_NODE_<KEY>`), then file. Read in this one place.
 
 mod load;
+mod nearest;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::log::LogFormat;
 
-pub use load::{DEFAULT_FILE, SettingsError};
+pub use load::{DEFAULT_FILE, KEYS, SettingsError};
 
 /// Which gateway to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
@@ -31,17 +32,17 @@ pub enum GatewayChoice {
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
 pub struct Partial {
-    /// host:port of one or more managers; without it the node stands alone
+    /// host:port of a manager or several (7000/tcp); names are resolved anew at each attempt. Without it the node stands alone
     #[arg(long, value_delimiter = ',')]
     #[serde(deserialize_with = "one_or_many")]
     pub seed: Option<Vec<String>>,
-    /// Directory of everything that must survive [default: /var/lib/krakend-node]
+    /// Directory of identity, lease, last good configuration and waiting statistics; one for each node [default: /var/lib/krakend-node]
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
-    /// File with the join token [default: /etc/krakend/join-token]
+    /// File with the join token, which is read only to enrol [default: /etc/krakend/join-token]
     #[arg(long)]
     pub join_token_file: Option<PathBuf>,
-    /// Name for people [default: the host's name]
+    /// Name for people, as the dashboard shows it [default: the host's name]
     #[arg(long)]
     pub name: Option<String>,
     /// Address of gossip over UDP [default: 0.0.0.0:7000]
@@ -56,13 +57,13 @@ pub struct Partial {
     /// The krakend program [default: the one on the PATH]
     #[arg(long)]
     pub krakend_bin: Option<PathBuf>,
-    /// The gateway's public address, whatever the configuration says [default: its `port`, or 8080]
+    /// The gateway's public address, whatever the configuration says [default: its `listen_ip` and `port`, or 0.0.0.0:8080]
     #[arg(long)]
     pub listen: Option<SocketAddr>,
-    /// krakend.json that is served until the fleet has a version
+    /// krakend.json to serve until the fleet has a version; alone, the one to serve
     #[arg(long)]
     pub config: Option<PathBuf>,
-    /// Address of /livez, /readyz, /metrics and /v1/status [default: 127.0.0.1:7080]
+    /// Address of /livez, /readyz, /metrics, /v1/status and /v1/members; keep it on loopback, it asks for no token [default: 127.0.0.1:7080]
     #[arg(long)]
     pub api_listen: Option<SocketAddr>,
     /// Seconds of one statistics sample; must divide 60 [default: 10]

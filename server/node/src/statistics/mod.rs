@@ -4,6 +4,8 @@ mod boundary;
 mod convert;
 mod sampler;
 mod spool;
+mod totals;
 
 pub use sampler::Sampler;
 pub use spool::{Batch, Spool, SpoolError};
+pub use totals::Totals;

@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::boundary::{interval, next_boundary};
-use super::{Spool, convert};
+use super::{Spool, Totals, convert};
 use crate::clock;
 use crate::runtime::process::read_use;
 use crate::runtime::{Runtime, RuntimeKind};
@@ -15,6 +15,9 @@ use crate::runtime::{Runtime, RuntimeKind};
 pub struct Sampler {
     runtime: Arc<dyn Runtime>,
     spool: Arc<Spool>,
+    /// Whether samples are for the managers.
+    is_central: Box<dyn Fn() -> bool + Send + Sync>,
+    totals: Arc<Totals>,
     period_ms: u64,
     state: Mutex<State>,
 }
@@ -36,7 +39,14 @@ struct Used {
 }
 
 impl Sampler {
-    pub fn new(runtime: Arc<dyn Runtime>, spool: Arc<Spool>, period: Duration) -> Self {
+    /// `is_central` is asked for each sample; the others only count here.
+    pub fn new(
+        runtime: Arc<dyn Runtime>,
+        spool: Arc<Spool>,
+        period: Duration,
+        totals: Arc<Totals>,
+        is_central: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
         let state = State {
             stream: Uuid::new_v4(),
             seq: 0,
@@ -46,6 +56,8 @@ impl Sampler {
         Self {
             runtime,
             spool,
+            is_central: Box::new(is_central),
+            totals,
             period_ms: u64::try_from(period.as_millis()).unwrap_or(10_000),
             state: Mutex::new(state),
         }
@@ -73,6 +85,7 @@ impl Sampler {
     pub async fn sample(&self) {
         let mut state = self.state.lock().await;
         let counted = self.runtime.take_statistics().await;
+        self.totals.add(&counted);
         let read_ms = clock::wall_ms();
         let now = used(self.runtime.as_ref());
         let (start_ms, end_ms) = interval(state.start_ms, read_ms);
@@ -92,6 +105,9 @@ impl Sampler {
         state.used = now;
         // What lies between the edge and a much later reading stays uncovered.
         state.start_ms = end_ms.max(read_ms - read_ms % WINDOW_MS);
+        if !(self.is_central)() {
+            return;
+        }
         if let Err(error) = self.spool.put(state.stream, &sample) {
             tracing::error!("statistics sample {} is lost: {error}", sample.seq);
         }

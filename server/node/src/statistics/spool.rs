@@ -6,8 +6,9 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use krakend_domain::Sample;
@@ -18,6 +19,8 @@ use crate::disk::{self, DiskError};
 
 /// More samples than these push the oldest out: at 10 s each, more than a day without a manager.
 const MAX_SAMPLES: usize = 10_000;
+/// The same for their bytes: with many endpoints a sample is large.
+const MAX_SPOOL_BYTES: u64 = 256 << 20;
 const MAX_BATCH_SAMPLES: usize = 64;
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 
@@ -31,12 +34,18 @@ pub struct Batch {
     pub samples: Vec<Vec<u8>>,
 }
 
+/// Each stream's samples: sequence, and bytes of the file.
+type Streams = VecDeque<(Uuid, file::Files)>;
+
 /// See the module.
 pub struct Spool {
     directory: PathBuf,
     limit: usize,
+    limit_bytes: u64,
+    /// Samples that will never be sent.
+    dropped: AtomicU64,
     /// Oldest stream first.
-    streams: Mutex<VecDeque<(Uuid, BTreeSet<u64>)>>,
+    streams: Mutex<Streams>,
     /// Samples that wait.
     waiting: watch::Sender<usize>,
 }
@@ -44,19 +53,31 @@ pub struct Spool {
 impl Spool {
     /// Finds what earlier runs left.
     pub fn open(directory: &Path) -> Result<Self, SpoolError> {
-        Self::with_limit(directory, MAX_SAMPLES)
+        Self::with_limits(directory, MAX_SAMPLES, MAX_SPOOL_BYTES)
     }
 
-    fn with_limit(directory: &Path, limit: usize) -> Result<Self, SpoolError> {
+    fn with_limits(directory: &Path, limit: usize, limit_bytes: u64) -> Result<Self, SpoolError> {
         disk::make_directory(directory)?;
         let streams = file::scan(directory)?;
         let waiting = streams.iter().map(|(_, seqs)| seqs.len()).sum();
         Ok(Self {
             directory: directory.into(),
             limit,
+            limit_bytes,
+            dropped: AtomicU64::new(0),
             streams: Mutex::new(streams),
             waiting: watch::Sender::new(waiting),
         })
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        bytes(&self.lock())
+    }
+
+    /// Samples that were lost in this run: damaged, or pushed out.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// How many samples wait, now and as it changes.
@@ -69,12 +90,12 @@ impl Spool {
         let mut streams = self.lock();
         let of_stream = self.directory.join(stream.to_string());
         disk::make_directory(&of_stream)?;
-        file::write(&of_stream, sample)?;
+        let bytes = file::write(&of_stream, sample)?;
         match streams.iter_mut().find(|(id, _)| *id == stream) {
             Some((_, seqs)) => {
-                seqs.insert(sample.seq);
+                seqs.insert(sample.seq, bytes);
             }
-            None => streams.push_back((stream, BTreeSet::from([sample.seq]))),
+            None => streams.push_back((stream, file::Files::from([(sample.seq, bytes)]))),
         }
         self.drop_oldest(&mut streams);
         self.count(&streams);
@@ -102,7 +123,7 @@ impl Spool {
         let mut streams = self.lock();
         if let Some((_, seqs)) = streams.iter_mut().find(|(id, _)| *id == stream) {
             let left = seqs.split_off(&through_seq.saturating_add(1));
-            for seq in std::mem::replace(seqs, left) {
+            for (seq, _) in std::mem::replace(seqs, left) {
                 self.remove(stream, seq);
             }
         }
@@ -116,16 +137,17 @@ impl Spool {
         self.count(&streams);
     }
 
-    fn read_batch(&self, stream: Uuid, seqs: &mut BTreeSet<u64>) -> Option<Batch> {
+    fn read_batch(&self, stream: Uuid, seqs: &mut file::Files) -> Option<Batch> {
         let mut samples = Vec::new();
         let (mut through_seq, mut bytes) = (0, 0);
-        for seq in seqs.iter().copied().collect::<Vec<_>>() {
+        for seq in seqs.keys().copied().collect::<Vec<_>>() {
             let path = self.path(stream, seq);
             let sample = match file::read(&path) {
                 Ok(sample) => sample,
                 Err(reason) => {
                     tracing::warn!("the sample {} is skipped: {reason}", path.display());
                     seqs.remove(&seq);
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
                     self.remove(stream, seq);
                     continue;
                 }
@@ -145,17 +167,26 @@ impl Spool {
         })
     }
 
-    fn drop_oldest(&self, streams: &mut VecDeque<(Uuid, BTreeSet<u64>)>) {
-        let total: usize = streams.iter().map(|(_, seqs)| seqs.len()).sum();
-        for _ in self.limit..total {
+    fn drop_oldest(&self, streams: &mut Streams) {
+        let mut samples: usize = streams.iter().map(|(_, seqs)| seqs.len()).sum();
+        let mut bytes = bytes(streams);
+        // The newest stays, however large it is.
+        while samples > 1 && (samples > self.limit || bytes > self.limit_bytes) {
             let Some((stream, seqs)) = streams.front_mut() else {
                 return;
             };
-            if let Some(seq) = seqs.pop_first() {
-                tracing::warn!(
-                    "the oldest statistics sample is dropped: {} wait for a manager",
-                    self.limit
-                );
+            if let Some((seq, length)) = seqs.pop_first() {
+                samples -= 1;
+                bytes = bytes.saturating_sub(length);
+                if self
+                    .dropped
+                    .fetch_add(1, Ordering::Relaxed)
+                    .is_multiple_of(360)
+                {
+                    tracing::warn!(
+                        "the oldest statistics samples are dropped: {samples} of {bytes} bytes wait for a manager"
+                    );
+                }
                 self.remove(*stream, seq);
             }
             if seqs.is_empty() {
@@ -182,7 +213,7 @@ impl Spool {
         let _ = std::fs::remove_dir(self.directory.join(stream.to_string()));
     }
 
-    fn count(&self, streams: &VecDeque<(Uuid, BTreeSet<u64>)>) {
+    fn count(&self, streams: &Streams) {
         let now = streams.iter().map(|(_, seqs)| seqs.len()).sum();
         self.waiting.send_if_modified(|count| {
             let changed = *count != now;
@@ -191,7 +222,12 @@ impl Spool {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Uuid, BTreeSet<u64>)>> {
+    fn lock(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes(streams: &Streams) -> u64 {
+    let files = streams.iter().flat_map(|(_, seqs)| seqs.values());
+    files.sum()
 }

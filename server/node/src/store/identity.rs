@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Store, StoreError};
+use super::sealed::{Unsealed, seal, unseal};
+use super::{Machine, Store, StoreError};
 use crate::disk;
 
-const NODE: &str = "node.json";
+pub(super) const NODE: &str = "node.json";
+/// The same once more: without it a node would have to enrol again.
+pub(super) const COPY: &str = "node.copy.json";
 const KEY: &str = "node.key";
 const GOSSIP_KEYS: &str = "gossip-keys.json";
 
@@ -21,6 +24,25 @@ pub struct Identity {
     pub store_id: Uuid,
     /// Present once a manager has certified the node.
     pub enrolled: Option<Enrolled>,
+    /// The machine that this directory was last used on.
+    #[serde(default)]
+    pub machine: Option<Machine>,
+    /// It came from another machine, and no leader has said yet whether that one is gone.
+    #[serde(default)]
+    pub copied: bool,
+}
+
+/// The identity, or why the file is worth nothing. Files of earlier programs have no checksum.
+pub(super) fn read_identity(bytes: &[u8]) -> Result<Identity, String> {
+    match unseal(bytes)? {
+        Unsealed::Whole(identity) => Ok(identity),
+        Unsealed::Unproved(value) if value.get("machine").is_some() => {
+            Err("its checksum is missing".into())
+        }
+        Unsealed::Unproved(value) => {
+            serde_json::from_value(value).map_err(|error| error.to_string())
+        }
+    }
 }
 
 /// What enrolment gave. The private key is a file of its own.
@@ -41,6 +63,16 @@ pub struct Enrolled {
     pub key_file: String,
     /// host:port of 7000/tcp, as last heard.
     pub managers: Vec<String>,
+    /// The group that gave the newest lease.
+    #[serde(default)]
+    pub group: Option<GroupSeen>,
+}
+
+/// A group as leases name it. A restore or a recovery gives it a new id, and a newer epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSeen {
+    pub id: String,
+    pub epoch: u64,
 }
 
 pub(crate) fn first_key_file() -> String {
@@ -87,20 +119,32 @@ impl Drop for GossipKeys {
 impl Store {
     /// Reads who this node is; a fresh directory gets its store id.
     pub fn identity(&self) -> Result<Identity, StoreError> {
-        if let Some(identity) = self.read_json(NODE)? {
-            return Ok(identity);
+        let path = self.path(NODE);
+        if let Some(bytes) = disk::read(&path)? {
+            return read_identity(&bytes).map_err(|reason| StoreError::Malformed {
+                path: path.display().to_string(),
+                reason,
+            });
         }
         let identity = Identity {
             format: 1,
             store_id: Uuid::new_v4(),
             enrolled: None,
+            machine: None,
+            copied: false,
         };
         self.set_identity(&identity)?;
         Ok(identity)
     }
 
     pub fn set_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        self.write_json(NODE, identity, disk::PLAIN)
+        let path = self.path(NODE);
+        let bytes = seal(identity).map_err(|error| StoreError::Malformed {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        disk::write(&path, &bytes, disk::PLAIN)?;
+        Ok(disk::write(&self.path(COPY), &bytes, disk::PLAIN)?)
     }
 
     /// Changes what enrolment gave; one change at a time. Nothing before the enrolment.
@@ -149,5 +193,25 @@ impl Store {
 
     pub fn set_gossip_keys(&self, keys: &GossipKeys) -> Result<(), StoreError> {
         self.write_json(GOSSIP_KEYS, keys, disk::SECRET)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What the enrolment of a node with this id might have given.
+    pub(crate) fn enrolled(id: u128) -> Enrolled {
+        Enrolled {
+            node_id: NodeId(Uuid::from_u128(id)),
+            fleet: FleetName::default_fleet(),
+            certificate_pem: "a certificate".into(),
+            ca_pem: "an authority".into(),
+            lease_verifying_key: [0; 32],
+            lease_verifying_keys: vec![],
+            key_file: first_key_file(),
+            managers: vec![],
+            group: None,
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! The node's data directory: who it is, what it serves, what it may do.
 
 mod identity;
+mod machine;
 mod orders;
+pub(crate) mod sealed;
+mod take_up;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -13,7 +16,10 @@ use serde::de::DeserializeOwned;
 use crate::disk::{self, DiskError};
 
 pub(crate) use identity::first_key_file;
-pub use identity::{Enrolled, GossipKeys, Identity};
+#[cfg(test)]
+pub(crate) use identity::tests::enrolled as enrolled_as;
+pub use identity::{Enrolled, GossipKeys, GroupSeen, Identity};
+pub use machine::Machine;
 pub use orders::{LastGood, Seen};
 
 /// An open data directory. Held by one process at a time.
@@ -21,6 +27,8 @@ pub struct Store {
     directory: PathBuf,
     /// Held while who this node is is read, changed and written.
     changing: Mutex<()>,
+    /// The id of an identity that was damaged.
+    lost: Mutex<Option<krakend_domain::NodeId>>,
     _lock: File,
 }
 
@@ -53,6 +61,7 @@ impl Store {
             Ok(()) => Ok(Self {
                 directory: directory.into(),
                 changing: Mutex::default(),
+                lost: Mutex::default(),
                 _lock: lock,
             }),
             Err(TryLockError::WouldBlock) => {

@@ -8,8 +8,11 @@ use krakend_proto::tls::TrustedTime;
 pub struct GroupTime(Arc<Mutex<Option<(u64, Instant)>>>);
 
 impl GroupTime {
-    pub fn set(&self, ms: u64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((ms, Instant::now()));
+    /// True when it is the first word for an hour.
+    pub fn set(&self, ms: u64) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = said.replace((ms, Instant::now()));
+        before.is_none_or(|(_, at)| at.elapsed().as_secs() >= 3_600)
     }
 
     pub fn trusted(&self) -> TrustedTime {

@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 use krakend_domain::Sample;
@@ -10,15 +10,20 @@ use crate::disk::{self, DiskError};
 const EXTENSION: &str = "sample";
 const CHECKSUM_BYTES: usize = 4;
 
+/// Sequences, and the bytes of their files.
+pub type Files = BTreeMap<u64, u64>;
+
 pub fn name(seq: u64) -> String {
     format!("{seq}.{EXTENSION}")
 }
 
-pub fn write(directory: &Path, sample: &Sample) -> Result<(), DiskError> {
+/// The file's bytes.
+pub fn write(directory: &Path, sample: &Sample) -> Result<u64, DiskError> {
     let body = encode_sample(sample);
     let mut bytes = crc32fast::hash(&body).to_le_bytes().to_vec();
     bytes.extend(body);
-    disk::write(&directory.join(name(sample.seq)), &bytes, disk::PLAIN)
+    disk::write(&directory.join(name(sample.seq)), &bytes, disk::PLAIN)?;
+    Ok(bytes.len() as u64)
 }
 
 /// The sample's bytes as they travel, or why the file is worth nothing.
@@ -35,7 +40,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// What earlier runs left, the oldest run first.
-pub fn scan(directory: &Path) -> Result<VecDeque<(Uuid, BTreeSet<u64>)>, DiskError> {
+pub fn scan(directory: &Path) -> Result<VecDeque<(Uuid, Files)>, DiskError> {
     let mut found = Vec::new();
     let entries = std::fs::read_dir(directory).map_err(DiskError::at(directory))?;
     for entry in entries.flatten() {
@@ -55,7 +60,8 @@ pub fn scan(directory: &Path) -> Result<VecDeque<(Uuid, BTreeSet<u64>)>, DiskErr
     Ok(streams.collect())
 }
 
-fn sequences(directory: &Path) -> BTreeSet<u64> {
+/// What a crash left half written goes.
+fn sequences(directory: &Path) -> Files {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let seq = |path: &Path| -> Option<u64> {
         let known = path
@@ -63,12 +69,19 @@ fn sequences(directory: &Path) -> BTreeSet<u64> {
             .is_some_and(|extension| extension == EXTENSION);
         known.then(|| path.file_stem()?.to_str()?.parse().ok())?
     };
-    entries.filter_map(|entry| seq(&entry.path())).collect()
+    let file = |entry: std::fs::DirEntry| match seq(&entry.path()) {
+        Some(seq) => Some((seq, entry.metadata().map_or(0, |facts| facts.len()))),
+        None => {
+            let _ = std::fs::remove_file(entry.path());
+            None
+        }
+    };
+    entries.filter_map(file).collect()
 }
 
 /// When the run's first readable sample began.
-fn began_ms(directory: &Path, seqs: &BTreeSet<u64>) -> u64 {
-    let mut samples = seqs.iter().filter_map(|seq| {
+fn began_ms(directory: &Path, seqs: &Files) -> u64 {
+    let mut samples = seqs.keys().filter_map(|seq| {
         let bytes = read(&directory.join(name(*seq))).ok()?;
         decode_sample(&bytes).ok()
     });

@@ -85,8 +85,40 @@ fn a_torn_file_is_skipped_and_the_others_are_sent() {
 #[test]
 fn batches_are_bounded_and_a_full_spool_drops_its_oldest() {
     let dir = tempfile::tempdir().expect("a directory");
-    let spool = Spool::with_limit(dir.path(), 70).expect("opened");
+    let spool = Spool::with_limits(dir.path(), 70, u64::MAX).expect("opened");
     (1..=75).for_each(|seq| put(&spool, 1, seq, seq));
     assert_eq!(*spool.waiting().borrow(), 70);
     assert_eq!(shape(spool.next_batch()), Some((1, 64, 69)));
+}
+
+#[test]
+fn a_spool_never_takes_more_of_the_disk_than_its_bytes_allow() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let spool = Spool::with_limits(dir.path(), 1_000, u64::MAX).expect("opened");
+    put(&spool, 1, 1, 1);
+    let each = spool.bytes();
+    drop(spool);
+    let spool = Spool::with_limits(dir.path(), 1_000, each * 5).expect("opened");
+    (2..=9).for_each(|seq| put(&spool, 1, seq, seq));
+    assert!(spool.bytes() <= each * 5, "{} bytes", spool.bytes());
+    assert_eq!(*spool.waiting().borrow(), 5);
+    assert_eq!(spool.dropped(), 4);
+    let files = std::fs::read_dir(dir.path().join(Uuid::from_u128(1).to_string()));
+    assert_eq!(files.expect("listed").count(), 5);
+}
+
+#[test]
+fn what_a_crash_left_half_written_is_removed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let spool = Spool::open(dir.path()).expect("opened");
+    put(&spool, 1, 1, 1);
+    drop(spool);
+    let half = dir
+        .path()
+        .join(Uuid::from_u128(1).to_string())
+        .join("2.new");
+    std::fs::write(&half, b"half").expect("written");
+    let spool = Spool::open(dir.path()).expect("opened");
+    assert!(!half.exists());
+    assert_eq!(shape(spool.next_batch()), Some((1, 1, 1)));
 }
