@@ -11,7 +11,7 @@ use crate::{build, golang, run};
 #[derive(Clone, Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct BenchArgs {
-    /// Passed on: group --quick --json --seconds-each N --kills N --to leader|each --dir DIR, --help
+    /// Passed on: gossip [--quick] [--json] [--seed N], or group --quick --json --seconds-each N --kills N --to leader|each --dir DIR, --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -19,18 +19,34 @@ pub struct BenchArgs {
 /// Builds, then hands over; returns on failure only.
 ///
 /// # Errors
-/// Something does not build, or there is neither etcd in the cache nor Go to build it.
+/// Something does not build, or the peer is not in the cache and there is no Go to build it.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    let etcd = golang::ensure(&golang::Program {
-        name: "etcd",
-        what: "etcd to compare with",
-        sources: "deploy/bench-etcd",
+    let gossip = args.arguments.first().is_some_and(|what| what == "gossip");
+    let (name, what, sources) = match gossip {
+        true => (
+            "memberlist",
+            "memberlist to compare with",
+            "deploy/bench-memberlist",
+        ),
+        false => ("etcd", "etcd to compare with", "deploy/bench-etcd"),
+    };
+    let peer = golang::ensure(&golang::Program {
+        name,
+        what,
+        sources,
         flags: &[],
     })?
-    .context("there is no go on the PATH to build etcd with: install Go, then try again")?;
+    .with_context(|| {
+        format!("there is no go on the PATH to build {what}: install Go, then try again")
+    })?;
     let mut cargo = run::cargo_command();
     cargo.args(["build", "--locked", "--release", "--bins"]);
-    for package in build::PACKAGES {
+    let programs = if gossip {
+        &[][..]
+    } else {
+        &build::PACKAGES[..]
+    };
+    for package in programs {
         cargo.args(["--package", package]);
     }
     run::run(cargo.args(["--package", "krakend-bench"]))?;
@@ -41,7 +57,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let mut bench = Command::new(&program);
     bench.args(&args.arguments);
     if args.arguments.first().is_some_and(|what| what == "group") {
-        bench.arg("--etcd").arg(etcd);
+        bench.arg("--etcd").arg(peer);
         bench
             .arg("--manager")
             .arg(release.join("krakend-cluster-manager"));
@@ -50,6 +66,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         if !args.arguments.iter().any(given) {
             bench.arg("--dir").arg(target.join("bench"));
         }
+    } else if gossip {
+        bench.arg("--memberlist").arg(peer);
     }
     // In this process's place: Ctrl-C then reaches the one that has something to end.
     let error = bench.exec();

@@ -33,6 +33,7 @@ pub enum EventKind {
     ClockRight,
     FeatureLevelRaised,
     SecretRotated,
+    GossipKeysChanged,
     StatisticsWindow,
     GroupRestored,
     GroupRecovered,

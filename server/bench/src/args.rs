@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::gossip::GossipArguments;
+
 /// Clients at a time that write.
 pub const WRITERS: [usize; 4] = [1, 64, 256, 1_000];
 /// Clients at a time that read.
@@ -23,6 +25,8 @@ pub struct Arguments {
 pub enum What {
     /// Three managers against three etcd members: writes, linearizable reads, memory, failover
     Group(GroupArguments),
+    /// How soon a death is known, false alarms and traffic: simulated, and on loopback beside memberlist
+    Gossip(GossipArguments),
 }
 
 /// Of `group`.
@@ -93,8 +97,10 @@ mod tests {
     fn group(line: &str) -> Result<GroupArguments, clap::Error> {
         let fixed = "krakend-bench group --dir d --manager m --etcd e";
         let words = fixed.split(' ').chain(line.split_whitespace());
-        let What::Group(arguments) = Arguments::try_parse_from(words)?.what;
-        Ok(arguments)
+        match Arguments::try_parse_from(words)?.what {
+            What::Group(arguments) => Ok(arguments),
+            What::Gossip(_) => unreachable!("asked for the group"),
+        }
     }
 
     #[test]

@@ -7,8 +7,11 @@ use krakend_bench::args::{Arguments, What};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let What::Group(arguments) = Arguments::parse().what;
-    match krakend_bench::group::run(&arguments).await {
+    let done = match Arguments::parse().what {
+        What::Group(arguments) => krakend_bench::group::run(&arguments).await,
+        What::Gossip(arguments) => krakend_bench::gossip::run(&arguments).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -55,4 +55,5 @@ pub enum EventKind {
     ClockRight,
     FeatureLevelRaised,
     SecretRotated,
+    GossipKeysChanged,
 }

@@ -9,6 +9,7 @@ mod command;
 mod event;
 mod idempotency;
 mod ids;
+mod keyring;
 mod license;
 mod life_cycle;
 mod lineage;
@@ -34,6 +35,7 @@ pub use command::{Command, LogEntry, ManagerRecord, NodeRegistration, Publicatio
 pub use event::{Event, EventKind};
 pub use idempotency::IdempotencyRecord;
 pub use ids::{Digest, DigestError, FleetName, FleetNameError, ManagerId, NodeId, TokenId};
+pub use keyring::{GossipKeyId, GossipKeyRecord, Keyring};
 pub use license::{
     Claims, FREE_LEVEL, FREE_MAX_NODES, LicenseRecord, LicenseState, LicenseStatus, Limits,
 };
@@ -62,7 +64,7 @@ pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
 
 /// Highest feature level that this program supports: the newest commands and formats that it can apply.
-pub const FEATURE_LEVEL: u32 = 3;
+pub const FEATURE_LEVEL: u32 = 4;
 
 /// UTC time in milliseconds since 1970.
 pub type Millis = u64;

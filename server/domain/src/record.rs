@@ -33,6 +33,10 @@ pub enum RecordKey {
     Secret,
     /// A node's certificate.
     Certificate(NodeId),
+    /// Which keys authenticate gossip.
+    Keyring,
+    /// The revision of the key ring that a node holds.
+    KeyringHeld(NodeId),
 }
 
 /// A persisted record that cannot be read.

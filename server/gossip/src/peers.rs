@@ -41,6 +41,8 @@ impl Peer {
 pub(crate) struct Peers {
     slots: Vec<Peer>,
     index: HashMap<Uuid, u32>,
+    /// Whose process an instance is.
+    instances: HashMap<u32, Uuid>,
     active: usize,
     parts: [u32; BUCKETS],
     whole: u64,
@@ -53,6 +55,7 @@ impl Peers {
         Self {
             slots: Vec::new(),
             index: HashMap::new(),
+            instances: HashMap::new(),
             active: 0,
             parts: [0; BUCKETS],
             whole: 0,
@@ -64,6 +67,7 @@ impl Peers {
     pub(crate) fn reserve(&mut self, members: usize) {
         self.slots.reserve_exact(members);
         self.index.reserve(members);
+        self.instances.reserve(members);
     }
 
     /// Members that are alive or suspected.
@@ -74,6 +78,11 @@ impl Peers {
     pub(crate) fn get(&self, id: Uuid) -> Option<&Peer> {
         let slot = *self.index.get(&id)? as usize;
         self.slots.get(slot)
+    }
+
+    /// The member whose process sends under this instance.
+    pub(crate) fn by_instance(&self, instance: u32) -> Option<&Peer> {
+        self.get(*self.instances.get(&instance)?)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
@@ -101,6 +110,9 @@ impl Peers {
             let slot = *slot as usize;
             let old = std::mem::replace(&mut self.slots[slot], peer);
             self.uncount(&old.record);
+            if old.record.instance != peer.record.instance {
+                self.instances.remove(&old.record.instance);
+            }
         } else {
             if self.slots.len() >= self.capacity && !self.make_room() {
                 return false;
@@ -109,6 +121,7 @@ impl Peers {
             self.index.insert(peer.record.id, slot);
             self.slots.push(peer);
         }
+        self.instances.insert(peer.record.instance, peer.record.id);
         self.count(&peer.record);
         true
     }
@@ -119,6 +132,7 @@ impl Peers {
         };
         let gone = self.slots.swap_remove(slot as usize);
         self.uncount(&gone.record);
+        self.instances.remove(&gone.record.instance);
         if let Some(moved) = self.slots.get(slot as usize) {
             self.index.insert(moved.record.id, slot);
         }

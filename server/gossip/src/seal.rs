@@ -118,6 +118,11 @@ impl Seal {
     }
 }
 
+/// The sender's instance of a packet that was opened.
+pub(crate) fn instance_of(packet: &[u8]) -> u64 {
+    packet.get(8..16).map_or(0, be_u64)
+}
+
 /// Instance and counter of the header, then zeros.
 fn nonce(header: &[u8]) -> [u8; 24] {
     let mut nonce = [0; 24];

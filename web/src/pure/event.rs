@@ -98,6 +98,7 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::ClockRight
         | EventKind::FeatureLevelRaised
         | EventKind::SecretRotated
+        | EventKind::GossipKeysChanged
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

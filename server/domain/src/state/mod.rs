@@ -5,6 +5,7 @@ mod clock;
 mod configuration;
 mod epoch;
 mod idempotent;
+mod keyring;
 mod licensing;
 mod membership;
 mod nodes;
@@ -28,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
-    IdempotencyRecord, JoinTokenRecord, LicenseRecord, LicenseState, LogEntry, ManagerId,
+    IdempotencyRecord, JoinTokenRecord, Keyring, LicenseRecord, LicenseState, LogEntry, ManagerId,
     ManagerRecord, Millis, NodeCertificate, NodeId, NodeRecord, NodeWindow, Outcome, RecentSample,
     Rejected, SecretRecord, StagedBody, TokenId, TokenRecord, VersionRecord, WindowKey,
 };
@@ -59,6 +60,8 @@ pub struct ClusterState {
     pub(crate) staged_chunks: OrdMap<(Uuid, u32), Bytes>,
     pub(crate) secret: SecretRecord,
     pub(crate) certificates: OrdMap<NodeId, NodeCertificate>,
+    pub(crate) keyring: Keyring,
+    pub(crate) keyring_held: OrdMap<NodeId, u64>,
 }
 
 /// Facts about the state as a whole.
@@ -187,6 +190,12 @@ impl Transaction<'_> {
                 node_id,
                 certificate,
             } => self.apply_record_certificate(*node_id, *certificate),
+            Command::InstallGossipKey(record) => self.apply_install_gossip_key(record),
+            Command::UseGossipKey { id, by } => self.apply_use_gossip_key(*id, by),
+            Command::RemoveGossipKey { id, by } => self.apply_remove_gossip_key(*id, by),
+            Command::AcknowledgeKeyring { node_id, revision } => {
+                self.apply_acknowledge_keyring(*node_id, *revision)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ClusterState;
 use crate::record::{decode, encode};
-use crate::{BackupStatus, RecordError, RecordKey, SecretRecord, WindowKey};
+use crate::{BackupStatus, Keyring, RecordError, RecordKey, SecretRecord, WindowKey};
 
 impl ClusterState {
     /// The record's bytes, or `None` when it is gone.
@@ -49,6 +49,10 @@ impl ClusterState {
                 (self.secret != SecretRecord::default()).then(|| encode(&self.secret))
             }
             RecordKey::Certificate(id) => self.certificates.get(id).map(encode),
+            RecordKey::Keyring => {
+                (self.keyring != Keyring::default()).then(|| encode(&self.keyring))
+            }
+            RecordKey::KeyringHeld(id) => self.keyring_held.get(id).map(encode),
         }
     }
 
@@ -97,6 +101,13 @@ impl ClusterState {
                     .keys()
                     .copied()
                     .map(RecordKey::Certificate),
+            )
+            .chain([RecordKey::Keyring])
+            .chain(
+                self.keyring_held
+                    .keys()
+                    .copied()
+                    .map(RecordKey::KeyringHeld),
             )
     }
 
@@ -175,6 +186,10 @@ impl ClusterState {
             RecordKey::Secret => self.secret = decode(&key, value)?,
             RecordKey::Certificate(id) => {
                 self.certificates.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Keyring => self.keyring = decode(&key, value)?,
+            RecordKey::KeyringHeld(id) => {
+                self.keyring_held.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())

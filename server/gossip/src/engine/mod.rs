@@ -103,7 +103,7 @@ impl Engine {
             return Err(GossipError::Advertise(me.addr));
         }
         let pause_ms = start.config.probe_period_ms.saturating_mul(2).max(500);
-        let instance = (crate::identity::mix(start.instance) >> 32) as u32;
+        let instance = short_instance(start.instance);
         let mut engine = Self {
             me: Record::alive(me, instance),
             peers: Peers::new(MAX_MEMBERS),
@@ -149,7 +149,7 @@ impl Engine {
         let now = self.timers.now();
         self.peers.reserve(members.len());
         for (member, instance) in members {
-            let instance = (crate::identity::mix(*instance) >> 32) as u32;
+            let instance = short_instance(*instance);
             if member.id != self.me.id {
                 self.peers.put(Peer {
                     record: Record::alive(*member, instance),
@@ -255,7 +255,7 @@ impl Engine {
             Err(refusal) => return self.count_refusal(refusal),
         };
         match Body::parse(&body) {
-            Some(body) => self.handle_body(body),
+            Some(body) => self.handle_body(instance_of(packet), body),
             None => self.counters.malformed += 1,
         }
     }
@@ -270,7 +270,7 @@ impl Engine {
         }
     }
 
-    fn handle_body(&mut self, body: Body) {
+    fn handle_body(&mut self, instance: u32, body: Body) {
         if self.leaving.is_some() {
             // Who leaves answers nobody, so that nobody brings it back.
             if let Message::LeaveAck { from, bump } = body.message {
@@ -296,13 +296,19 @@ impl Engine {
             }
             self.learn(from, Via::News);
         }
-        self.handle_message(body.message, behind);
+        self.handle_message(instance, body.message, behind);
     }
 
-    fn handle_message(&mut self, message: Message, behind: bool) {
+    fn handle_message(&mut self, instance: u32, message: Message, behind: bool) {
         match message {
             Message::News | Message::Known => {}
-            Message::Ping { seq, to, from } => self.handle_ping(seq, to, &from, behind),
+            Message::Ping { seq, to, from } => {
+                // Nobody we know: the next ping of the probe says who it is.
+                let known = || self.peers.by_instance(instance).map(|peer| peer.record);
+                if let Some(from) = from.or_else(known) {
+                    self.handle_ping(seq, to, &from, behind);
+                }
+            }
             Message::Ack { seq } => self.handle_ack(seq),
             Message::PingReq {
                 seq,
@@ -362,11 +368,20 @@ impl Engine {
     }
 }
 
+/// The instance of a packet's sender, as records have it.
+fn instance_of(packet: &[u8]) -> u32 {
+    short_instance(crate::seal::instance_of(packet))
+}
+
+fn short_instance(instance: u64) -> u32 {
+    (crate::identity::mix(instance) >> 32) as u32
+}
+
 /// Who a message is from, where it says so.
 fn sender(message: &Message) -> Option<&Record> {
     match message {
-        Message::Ping { from, .. }
-        | Message::PingReq { from, .. }
+        Message::Ping { from, .. } => from.as_ref(),
+        Message::PingReq { from, .. }
         | Message::Hello { from }
         | Message::HelloAck { from }
         | Message::Compare { from, .. }

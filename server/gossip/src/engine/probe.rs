@@ -77,18 +77,18 @@ impl Engine {
             nacks: 0,
         };
         self.probes.own.insert(seq, probe);
-        self.ping(target, seq);
+        self.ping(target, seq, None);
         let timeout = self.health.stretch(self.config.probe_timeout_ms);
         let period = self.health.stretch(self.config.probe_period_ms);
         self.timers.schedule(Timer::ProbeAgain(seq), timeout);
         self.timers.schedule(Timer::ProbeEnd(seq), period);
     }
 
-    fn ping(&mut self, target: &Record, seq: u32) {
+    fn ping(&mut self, target: &Record, seq: u32, from: Option<Record>) {
         let message = Message::Ping {
             seq,
             to: Identity::tag(target.id),
-            from: self.me,
+            from,
         };
         let first = self.buddy_news(target);
         self.send(target.addr, &message, first);
@@ -97,7 +97,7 @@ impl Engine {
     /// A ping whose answer matters by the news that it brings.
     pub(super) fn ping_untracked(&mut self, target: &Record) {
         let seq = self.probes.next_seq();
-        self.ping(target, seq);
+        self.ping(target, seq, Some(self.me));
     }
 
     /// No answer yet: the ping or the ack may have been lost, or our own way to
@@ -108,7 +108,7 @@ impl Engine {
         };
         probe.attempts += 1;
         let (target, attempts) = (probe.target, probe.attempts);
-        self.ping(&target, seq);
+        self.ping(&target, seq, Some(self.me));
         if attempts == 2 {
             self.ask_others(&target, seq);
         }
@@ -182,7 +182,7 @@ impl Engine {
         let message = Message::Ping {
             seq: own_seq,
             to,
-            from: self.me,
+            from: Some(self.me),
         };
         self.send(addr, &message, None);
         let timeout = self.config.probe_timeout_ms;

@@ -134,6 +134,7 @@ pub fn all_alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
     let mut found: Vec<_> = found.into_iter().flatten().collect();
     found.extend(super::clock::alarms(app, view));
     found.extend(super::secret::alarms(app, view));
+    found.extend(super::twins::alarms(app, view));
     found.extend(alarms::of_manager(app));
     found
 }

@@ -236,5 +236,6 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::ClockRight => api::EventKind::ClockRight,
         EventKind::FeatureLevelRaised => api::EventKind::FeatureLevelRaised,
         EventKind::SecretRotated => api::EventKind::SecretRotated,
+        EventKind::GossipKeysChanged => api::EventKind::GossipKeysChanged,
     }
 }
