@@ -87,8 +87,8 @@ async fn keys_are_exchanged_under_traffic_and_a_node_that_was_away_comes_back() 
     stage.nodes[2].process()?.kill().await?;
     stage.until_node_is(2, "unreachable", LIMIT).await?;
     let installed = done(&stage, &["install", "--encrypt"]).await?;
-    let words = installed.split(|c: char| !c.is_ascii_hexdigit());
-    let key = words.into_iter().find(|word| word.len() == 16);
+    let mut words = installed.split(|c: char| !c.is_ascii_hexdigit());
+    let key = words.find(|word| word.len() == 16);
     let key = key.context("an id in the answer of install")?.to_owned();
     let early = keyring(&stage, &["remove", "initial", "--wait", "0"]).await?;
     ensure!(early.is_err_and(|text| text.contains("in use")));
