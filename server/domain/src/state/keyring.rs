@@ -143,6 +143,8 @@ impl Transaction<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use uuid::Uuid;
 
     use crate::{
@@ -151,11 +153,14 @@ mod tests {
     };
 
     fn apply(state: &mut ClusterState, command: Command) -> Result<Applied, Rejected> {
+        // Events are kept by index, so each entry has its own.
+        static INDEX: AtomicU64 = AtomicU64::new(1);
         let entry = LogEntry {
             time_ms: 1_800_000_000_000,
             command,
         };
-        state.apply(1, &entry).result
+        let index = INDEX.fetch_add(1, Ordering::Relaxed);
+        state.apply(index, &entry).result
     }
 
     fn begun(nodes: u128) -> ClusterState {
