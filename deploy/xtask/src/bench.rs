@@ -12,8 +12,8 @@ use crate::{build, golang, run};
 #[derive(Clone, Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct BenchArgs {
-    /// Passed on: group --quick --json --seconds-each N --kills N --to leader|each --dir DIR,
-    /// or nodes --nodes N --rest-s N --json --dir DIR, --help
+    /// Passed on: group [--quick] [--json] [--seconds-each N] [--kills N] [--to leader|each] [--dir DIR], nodes [--nodes N]
+    /// [--rest-s N] [--json] [--dir DIR], gossip [--quick] [--json] [--seed N], --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -21,16 +21,25 @@ pub struct BenchArgs {
 /// Builds, then hands over; returns on failure only.
 ///
 /// # Errors
-/// Something does not build, or there is neither etcd in the cache nor Go to build it.
+/// Something does not build, or the peer is not in the cache and there is no Go to build it.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let what = args.arguments.first().map_or("", String::as_str);
-    let etcd = match what {
+    let peer = match what {
         "nodes" => None,
-        _ => Some(etcd()?),
+        "gossip" => Some(peer(
+            "memberlist",
+            "memberlist to compare with",
+            "deploy/bench-memberlist",
+        )?),
+        _ => Some(peer("etcd", "etcd to compare with", "deploy/bench-etcd")?),
     };
     let mut cargo = run::cargo_command();
     cargo.args(["build", "--locked", "--release", "--bins"]);
-    for package in build::PACKAGES {
+    let programs = match what {
+        "gossip" => &[][..],
+        _ => &build::PACKAGES[..],
+    };
+    for package in programs {
         cargo.args(["--package", package]);
     }
     run::run(cargo.args(["--package", "krakend-bench"]))?;
@@ -41,7 +50,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let mut bench = Command::new(&program);
     bench.args(&args.arguments);
     if matches!(what, "group" | "nodes") {
-        if let Some(etcd) = etcd {
+        if let Some(etcd) = peer {
             bench.arg("--etcd").arg(etcd);
         }
         bench
@@ -52,6 +61,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         if !args.arguments.iter().any(given) {
             bench.arg("--dir").arg(target.join("bench"));
         }
+    } else if let Some(memberlist) = peer {
+        bench.arg("--memberlist").arg(memberlist);
     }
     // In this process's place: Ctrl-C then reaches the one that has something to end.
     let error = bench.exec();
@@ -59,12 +70,14 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 }
 
 /// Built once, with Go.
-fn etcd() -> Result<PathBuf> {
+fn peer(name: &'static str, what: &'static str, sources: &'static str) -> Result<PathBuf> {
     golang::ensure(&golang::Program {
-        name: "etcd",
-        what: "etcd to compare with",
-        sources: "deploy/bench-etcd",
+        name,
+        what,
+        sources,
         flags: &[],
     })?
-    .context("there is no go on the PATH to build etcd with: install Go, then try again")
+    .with_context(|| {
+        format!("there is no go on the PATH to build {what}: install Go, then try again")
+    })
 }

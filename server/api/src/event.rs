@@ -38,6 +38,7 @@ pub enum EventKind {
     LicenseVerified,
     GossipBlocked,
     GossipOpen,
+    GossipKeysChanged,
     StatisticsWindow,
     GroupRestored,
     GroupRecovered,

@@ -9,6 +9,7 @@ mod configuration;
 mod event;
 mod feature_level;
 mod fleet;
+mod keyring;
 mod license;
 mod manager;
 mod node;
@@ -24,6 +25,7 @@ pub use configuration::{
 pub use event::{Event, EventKind, EventList};
 pub use feature_level::{FeatureLevel, ManagerFeatureLevel};
 pub use fleet::{Fleet, FleetList};
+pub use keyring::{GossipKey, KeyringStatus};
 pub use license::{License, LicenseCheck, LicenseState};
 pub use manager::{
     Alarm, GroupStatus, LastBackup, LeadershipTransfer, Manager, ManagerInvitation, ManagerList,

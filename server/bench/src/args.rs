@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::gossip::GossipArguments;
+
 /// Clients at a time that write.
 pub const WRITERS: [usize; 4] = [1, 64, 256, 1_000];
 /// Clients at a time that read.
@@ -25,6 +27,8 @@ pub enum What {
     Group(GroupArguments),
     /// Simulated nodes against three managers: joins, memory and processor time
     Nodes(NodesArguments),
+    /// How soon a death is known, false alarms and traffic: simulated, and on loopback beside memberlist
+    Gossip(GossipArguments),
 }
 
 /// Of `nodes`.
@@ -124,7 +128,7 @@ mod tests {
         let words = fixed.split(' ').chain(line.split_whitespace());
         match Arguments::try_parse_from(words)?.what {
             What::Group(arguments) => Ok(arguments),
-            What::Nodes(_) => unreachable!("the line says group"),
+            What::Nodes(_) | What::Gossip(_) => unreachable!("the line says group"),
         }
     }
 

@@ -19,6 +19,7 @@
 pub mod args;
 pub mod etcd;
 pub mod failover;
+pub mod gossip;
 pub mod group;
 pub mod http;
 pub mod load;

@@ -233,6 +233,7 @@ async fn session(
         applied: None,
         ready: true,
         sent_ms: 0,
+        run_id: bytes::Bytes::new(),
     }))?;
     let incoming = connection.client.session(ReceiverStream::new(outgoing));
     let mut incoming = incoming.await?.into_inner();

@@ -3,9 +3,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    BackupReport, Chunk, Digest, FleetName, GatewayKind, JoinTokenRecord, LicenseRecord,
-    ManagerChange, ManagerId, Millis, NewEpoch, NodeCertificate, NodeId, NodeState, Sample,
-    SampleStream, SecretId, TokenId, TokenRecord,
+    BackupReport, Chunk, Digest, FleetName, GatewayKind, GossipKeyId, GossipKeyRecord,
+    JoinTokenRecord, LicenseRecord, ManagerChange, ManagerId, Millis, NewEpoch, NodeCertificate,
+    NodeId, NodeState, Sample, SampleStream, SecretId, TokenId, TokenRecord,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
@@ -179,6 +179,23 @@ pub enum Command {
         node_id: NodeId,
         blocked: bool,
     },
+    /// Another gossip key: all accept it, nobody signs with it yet.
+    InstallGossipKey(GossipKeyRecord),
+    /// From now on this key signs; `None` is the initial one.
+    UseGossipKey {
+        id: Option<GossipKeyId>,
+        by: String,
+    },
+    /// Nobody accepts this key any more; `None` is the initial one.
+    RemoveGossipKey {
+        id: Option<GossipKeyId>,
+        by: String,
+    },
+    /// A node holds this revision of the gossip key ring.
+    AcknowledgeKeyring {
+        node_id: NodeId,
+        revision: u64,
+    },
 }
 
 impl Command {
@@ -191,7 +208,11 @@ impl Command {
             Self::RenewLease { .. }
             | Self::ReportLicense { .. }
             | Self::NodeLeft { .. }
-            | Self::ReportGossip { .. } => 4,
+            | Self::ReportGossip { .. }
+            | Self::InstallGossipKey(_)
+            | Self::UseGossipKey { .. }
+            | Self::RemoveGossipKey { .. }
+            | Self::AcknowledgeKeyring { .. } => 4,
             Self::Idempotent { command, .. } => command.needs_level(),
             // Raising is how a group gets to where it may use what is new.
             _ => 1,

@@ -60,4 +60,5 @@ pub enum EventKind {
     LicenseVerified,
     GossipBlocked,
     GossipOpen,
+    GossipKeysChanged,
 }

@@ -9,6 +9,7 @@ mod command;
 mod event;
 mod idempotency;
 mod ids;
+mod keyring;
 mod license;
 mod life_cycle;
 mod lineage;
@@ -34,6 +35,7 @@ pub use command::{Command, LogEntry, ManagerRecord, NodeRegistration, Publicatio
 pub use event::{Event, EventKind};
 pub use idempotency::IdempotencyRecord;
 pub use ids::{Digest, DigestError, FleetName, FleetNameError, ManagerId, NodeId, TokenId};
+pub use keyring::{GossipKeyId, GossipKeyRecord, Keyring};
 pub use license::{
     Claims, FREE_LEVEL, FREE_MAX_NODES, LicenseCheck, LicenseNotes, LicenseRecord, LicenseState,
     LicenseStatus, Limits, NOTICE_DAYS, day,

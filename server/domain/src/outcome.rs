@@ -128,6 +128,18 @@ pub enum Rejected {
     NotStaged,
     #[error("{} holds no seat: it registers again by itself", .0.krakend())]
     NotSeated(NodeId),
+    #[error("there is no such gossip key: `krakend-cluster-manager keyring list` shows them")]
+    NoSuchGossipKey,
+    #[error(
+        "this gossip key is in use: put another into use first, with `krakend-cluster-manager keyring use`"
+    )]
+    GossipKeyInUse,
+    #[error("{total} living node(s) do not hold the gossip key yet: {}. Try again in some seconds; a node that hangs can be removed", nodes.join(", "))]
+    GossipKeyAwaited {
+        /// The first of them, by name.
+        nodes: Vec<String>,
+        total: u32,
+    },
 }
 
 fn role_word(role: JoinRole) -> &'static str {

@@ -37,6 +37,10 @@ pub enum RecordKey {
     LicenseNotes,
     /// What is wrong with a node's ways to the group.
     NodeNote(NodeId),
+    /// Which keys authenticate gossip.
+    Keyring,
+    /// The revision of the key ring that a node holds.
+    KeyringHeld(NodeId),
 }
 
 /// A persisted record that cannot be read.

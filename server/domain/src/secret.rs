@@ -98,6 +98,8 @@ pub struct Dependents {
     pub nodes: usize,
     /// Join tokens that pin its authority and can be used.
     pub join_tokens: usize,
+    /// Gossip keys of the ring that derive from it.
+    pub gossip_keys: usize,
 }
 
 /// What an operator does next about the group's secrets.
@@ -248,6 +250,7 @@ mod tests {
         let by = Dependents {
             nodes: 1,
             join_tokens: 0,
+            gossip_keys: 0,
         };
         let wait = SecretStep::Wait { id: OLD, by };
         assert_eq!(needed(NEW, NEW, &[Some(both); 2], by), wait);

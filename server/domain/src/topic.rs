@@ -34,10 +34,11 @@ impl Topic {
     /// The topic that a record belongs to; `None` for bookkeeping that nobody reads.
     pub(crate) fn of(key: &RecordKey) -> Option<Self> {
         match key {
-            RecordKey::Manager(_) | RecordKey::Secret => Some(Self::Managers),
-            RecordKey::Node(_) | RecordKey::Certificate(_) | RecordKey::NodeNote(_) => {
-                Some(Self::Nodes)
-            }
+            RecordKey::Manager(_) | RecordKey::Secret | RecordKey::Keyring => Some(Self::Managers),
+            RecordKey::Node(_)
+            | RecordKey::Certificate(_)
+            | RecordKey::NodeNote(_)
+            | RecordKey::KeyringHeld(_) => Some(Self::Nodes),
             RecordKey::Fleet(_) => Some(Self::Fleets),
             RecordKey::Version(..) => Some(Self::Versions),
             RecordKey::License | RecordKey::LicenseNotes => Some(Self::License),

@@ -21,4 +21,10 @@ pub struct Counters {
     pub same_id: u64,
     /// Datagrams that the socket did not take.
     pub send_failed: u64,
+    /// Probes of ours that stayed without any answer.
+    pub probes_failed: u64,
+    /// Suspicions of us that we refuted.
+    pub refuted: u64,
+    /// Lifeguard's local health score now: 0 is healthy, 8 the worst.
+    pub health: u64,
 }

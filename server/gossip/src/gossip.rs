@@ -15,11 +15,14 @@ use crate::error::GossipError;
 use crate::hint::Hint;
 use crate::identity::{Identity, Role};
 use crate::keys::KeyRing;
-use crate::roster::{Member, MemberEvent};
+use crate::member::{Duplicate, Member, MemberEvent};
 use crate::seal::MAX_PACKET_BYTES;
 
 /// Events kept for a slow receiver; beyond, it sees a lag.
 const EVENT_CAPACITY: usize = 4_096;
+/// Packets that are taken in a row before the timers have their turn: what lies
+/// unread in the socket must not count as missing.
+const PACKETS_IN_A_ROW: usize = 512;
 /// The task looks at the clock at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
@@ -146,6 +149,11 @@ impl Gossip {
         engine.has_left() || engine.leave_acks().is_some_and(|acks| acks > 0)
     }
 
+    /// Ids that two living processes use, seen in the last half minute.
+    pub fn duplicates(&self) -> Vec<Duplicate> {
+        self.shared().lock().duplicates()
+    }
+
     /// Replaces the key ring, from the next packet on.
     pub fn set_keys(&self, keys: KeyRing) {
         self.shared().lock().set_keys(keys);
@@ -196,6 +204,12 @@ impl Shared {
         }
     }
 
+    fn take(&self, buffer: &[u8], received: Option<(usize, SocketAddr)>) {
+        if let Some(packet) = received.and_then(|(length, _)| buffer.get(..length)) {
+            self.step(|engine, now| engine.handle_packet(now, packet));
+        }
+    }
+
     fn next_deadline(&self) -> Instant {
         let at = self.origin + Duration::from_millis(self.lock().next_deadline_ms());
         at.min(Instant::now() + LONGEST_SLEEP)
@@ -207,27 +221,24 @@ async fn run(shared: Arc<Shared>) {
     let mut buffer = vec![0; MAX_PACKET_BYTES + 1];
     loop {
         let deadline = shared.next_deadline();
-        // Packets first: an answer that is here must not count as missing.
         tokio::select! {
             biased;
-            received = shared.socket.recv_from(&mut buffer) => match received {
-                Ok((length, _)) => {
-                    let packet = &buffer[..length];
-                    shared.step(|engine, now| engine.handle_packet(now, packet));
-                }
-                Err(error) => {
+            received = shared.socket.recv_from(&mut buffer) => {
+                if let Err(error) = &received {
                     tracing::debug!(%error, "gossip socket");
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-            },
-            () = tokio::time::sleep_until(deadline) => {
-                shared.step(|engine, now| engine.poll(now));
+                shared.take(&buffer, received.ok());
+                for _ in 0..PACKETS_IN_A_ROW {
+                    let Ok(more) = shared.socket.try_recv_from(&mut buffer) else {
+                        break;
+                    };
+                    shared.take(&buffer, Some(more));
+                }
             }
+            () = tokio::time::sleep_until(deadline) => {}
         }
-        // A flood of packets must not stop the timers either.
-        if Instant::now() >= deadline {
-            shared.step(|engine, now| engine.poll(now));
-        }
+        shared.step(|engine, now| engine.poll(now));
     }
 }
 

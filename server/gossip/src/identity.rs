@@ -12,7 +12,8 @@ pub enum Role {
     Node,
 }
 
-/// One life of one member. The id stays over restarts; the bump does not.
+/// One member as it speaks for itself. The id stays over restarts; the bump
+/// does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// The member's stable id.
@@ -21,31 +22,24 @@ pub struct Identity {
     pub role: Role,
     /// Where its gossip packets go.
     pub addr: SocketAddr,
-    /// Which life this is: Unix milliseconds at start, plus one for each time
-    /// the member came back from having been declared down. Higher wins.
+    /// SWIM's incarnation: Unix milliseconds at start, raised by each
+    /// refutation. Higher wins, so a restart outdoes what was said before it.
     pub bump: u64,
 }
 
 impl Identity {
-    fn precedence(&self) -> (u64, SocketAddr, Role) {
-        (self.bump, self.addr, self.role)
+    /// Short name of a member in accusations and pings.
+    pub(crate) fn tag(id: Uuid) -> u32 {
+        let (high, _) = id.as_u64_pair();
+        let (_, low) = id.as_u64_pair();
+        let mixed = mix(high ^ low.rotate_left(32));
+        u32::try_from(mixed >> 32).unwrap_or(0)
     }
 }
 
-impl foca::Identity for Identity {
-    type Addr = Uuid;
-
-    /// Never: two processes that share an id would push each other out at the
-    /// speed of the network. The engine renews by itself, at a bounded rate.
-    fn renew(&self) -> Option<Self> {
-        None
-    }
-
-    fn addr(&self) -> Uuid {
-        self.id
-    }
-
-    fn win_addr_conflict(&self, adversary: &Self) -> bool {
-        self.precedence() > adversary.precedence()
-    }
+/// Spreads the bits of a number (the finaliser of splitmix64).
+pub(crate) fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }

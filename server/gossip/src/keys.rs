@@ -1,31 +1,73 @@
 use std::fmt;
 
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::GossipError;
 
-/// One gossip key: 32 secret bytes. Never printed, wiped when dropped.
+/// One gossip key: 32 secret bytes, and whether packets under it are encrypted
+/// beside being authenticated. Never printed, wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Key([u8; 32]);
+pub struct Key {
+    bytes: [u8; 32],
+    encrypts: bool,
+}
 
 impl Key {
-    /// Takes the 32 bytes over.
+    /// A key that authenticates.
     pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self {
+            bytes,
+            encrypts: false,
+        }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8; 32] {
-        &self.0
+    /// A key that encrypts, too. No packet in the clear is taken under it.
+    pub const fn encrypting(bytes: [u8; 32]) -> Self {
+        Self {
+            bytes,
+            encrypts: true,
+        }
+    }
+
+    /// Whether packets under this key are encrypted.
+    pub fn encrypts(&self) -> bool {
+        self.encrypts
     }
 
     /// Public name of the key on the wire: says which key, not what key.
-    pub(crate) fn wire_id(&self) -> [u8; 4] {
+    pub fn wire_id(&self) -> [u8; 4] {
         let digest = Sha256::new()
             .chain_update(b"krakend gossip key id")
-            .chain_update(self.0)
+            .chain_update(self.bytes)
             .finalize();
         [digest[0], digest[1], digest[2], digest[3]]
+    }
+
+    pub(crate) fn mac(&self, data: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.bytes).ok()?;
+        mac.update(data);
+        Some(mac)
+    }
+
+    /// The key of the cipher derives from the key of the MAC, so that neither
+    /// serves two algorithms.
+    fn cipher(&self) -> Option<XChaCha20Poly1305> {
+        let derived = self.mac(b"krakend gossip encryption")?.finalize();
+        XChaCha20Poly1305::new_from_slice(derived.as_bytes()).ok()
+    }
+
+    pub(crate) fn encrypt(&self, nonce: [u8; 24], header: &[u8], msg: &[u8]) -> Option<Vec<u8>> {
+        let payload = Payload { msg, aad: header };
+        self.cipher()?.encrypt(&XNonce::from(nonce), payload).ok()
+    }
+
+    pub(crate) fn decrypt(&self, nonce: [u8; 24], header: &[u8], msg: &[u8]) -> Option<Vec<u8>> {
+        let payload = Payload { msg, aad: header };
+        self.cipher()?.decrypt(&XNonce::from(nonce), payload).ok()
     }
 }
 

@@ -2,10 +2,17 @@
 //! suspected, who is down and who has left, plus one small *hint* (leader,
 //! managers, newest generation) that rides along.
 //!
-//! The protocol is foca's SWIM (Das, Gupta, Motivala 2002, with suspicion);
-//! this crate adds authentication, replay protection, joining by address,
-//! clean leaving, healing of partitions and protection against pauses of the
-//! own process.
+//! The protocol is SWIM (Das, Gupta, Motivala 2002) with Lifeguard
+//! (arXiv:1707.00788): local health, suspicions that confirmations shorten, and
+//! suspects that hear of it first. It is written here and not taken from a
+//! crate: foca, the one for Rust, has none of Lifeguard and no hook for
+//! confirmations, sends both identities in every packet (125 bytes a ping
+//! against 90) and looks members up by a linear search, which does not
+//! simulate 5,000 of them.
+//!
+//! Beside it: authentication and encryption, replay windows, joining by
+//! address, clean leaving, a full state exchange by digests, partitions of any
+//! length that heal, and protection against pauses of the own process.
 //!
 //! Two layers:
 //! - [`Engine`] is pure: packets, time and commands in; packets and events
@@ -16,20 +23,23 @@
 //! leader or a generation is for.
 #![forbid(unsafe_code)]
 
-mod board;
 mod config;
 mod counters;
 mod engine;
 mod error;
 mod gossip;
+mod health;
 mod hint;
 mod identity;
 mod keys;
+mod member;
 mod message;
-mod outbox;
+mod peers;
+mod queue;
+mod record;
 mod replay;
-mod roster;
 mod seal;
+mod suspicion;
 mod timers;
 
 pub use config::Config;
@@ -40,5 +50,13 @@ pub use gossip::Gossip;
 pub use hint::{Hint, LeaderHint, MAX_HINT_BYTES, MAX_MANAGERS};
 pub use identity::{Identity, Role};
 pub use keys::{Key, KeyRing};
-pub use roster::{MAX_MEMBERS, Member, MemberEvent, MemberState};
+pub use member::{Duplicate, Member, MemberEvent, MemberState};
+pub use peers::MAX_MEMBERS;
 pub use seal::MAX_PACKET_BYTES;
+
+/// Whether these bytes are the body of a packet: for the fuzzer, which cannot
+/// make authentic ones.
+#[doc(hidden)]
+pub fn decodes(body: &[u8]) -> bool {
+    message::Body::parse(body).is_some()
+}

@@ -19,10 +19,11 @@ fn quick() -> Config {
     Config {
         probe_period_ms: 200,
         probe_timeout_ms: 80,
-        suspect_ms: 800,
+        suspect_min_ms: 400,
+        suspect_max_ms: 1_600,
         gossip_period_ms: 100,
-        announce_period_ms: 500,
-        hint_period_ms: 1_000,
+        contact_period_ms: 500,
+        exchange_period_ms: 1_000,
         ..Config::lan()
     }
 }

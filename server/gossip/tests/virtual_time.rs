@@ -29,14 +29,14 @@ fn fifty_members_find_each_other_through_one_seed() {
 }
 
 #[test]
-fn a_death_is_known_to_all_of_thirty_within_seven_seconds() {
-    for seed in 1..=5 {
+fn a_death_is_known_to_all_of_thirty_within_five_seconds() {
+    for seed in 1..=8 {
         let mut sim = Sim::joined(30, seed);
         sim.run(10_000);
         sim.kill(7);
         let took = sim.run_until(30_000, |sim| sim.all_see(7, MemberState::Down));
         println!("known to all after {took:?} ms");
-        assert!(took.is_some_and(|ms| ms <= 7_000), "{}", sim.describe());
+        assert!(took.is_some_and(|ms| ms <= 5_000), "{}", sim.describe());
     }
 }
 
@@ -54,9 +54,14 @@ fn two_halves_that_held_each_other_for_dead_merge_again() {
         assert!(apart.is_some(), "{}", sim.describe());
         sim.run(600_000);
         sim.cut.clear();
+        let healed = sim.now;
         let took = sim.run_until(60_000, Sim::all_see_all);
         println!("merged after {took:?} ms");
         assert!(took.is_some_and(|ms| ms <= 20_000), "{}", sim.describe());
+        // The other half holds us for down: nobody of our half believes it.
+        let flaps = sim.events.iter().flatten();
+        let flaps = flaps.filter(|(at, e)| *at > healed && e.state == MemberState::Down);
+        assert_eq!(flaps.count(), 0);
     }
 }
 
@@ -247,4 +252,109 @@ fn twenty_percent_loss_for_ten_minutes_makes_nobody_down() {
         println!("{} suspicions, {} downs", suspected.count(), down.len());
         assert!(down.is_empty(), "{down:?}");
     }
+}
+
+#[test]
+fn twenty_percent_loss_for_an_hour_makes_nobody_down() {
+    let mut sim = Sim::joined(12, 17);
+    sim.loss = 0.2;
+    sim.run(3_600_000);
+    let all = sim.events.iter().flatten();
+    let suspected = all.clone().filter(|(_, e)| e.state == MemberState::Suspect);
+    let down = all.filter(|(_, e)| e.state == MemberState::Down);
+    let (suspected, down) = (suspected.count(), down.count());
+    println!("{suspected} suspicions, {down} downs");
+    assert!(suspected > 100, "loss that nobody notices proves nothing");
+    assert_eq!(down, 0);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_packets_and_events() {
+    let run = |seed| {
+        let mut sim = Sim::joined(10, seed);
+        sim.loss = 0.1;
+        sim.kill(3);
+        sim.run(20_000);
+        (sim.packets, sim.bytes, sim.events)
+    };
+    let (first, second) = (run(18), run(18));
+    assert!(first == second);
+    assert!(first != run(19), "another seed is another run");
+}
+
+#[test]
+fn a_member_that_stalls_again_and_again_makes_nobody_else_flap() {
+    let mut sim = Sim::joined(8, 20);
+    sim.run(5_000);
+    let begin = sim.now;
+    for _ in 0..30 {
+        sim.frozen.insert(3);
+        sim.run(1_500);
+        sim.frozen.clear();
+        sim.run(1_000);
+    }
+    let mut all = sim.events.iter().flatten();
+    let flapped = all.find(|(at, event)| {
+        *at >= begin && event.id != id_of(3) && event.state == MemberState::Down
+    });
+    assert_eq!(flapped, None);
+    assert!(sim.run_until(20_000, Sim::all_see_all).is_some());
+}
+
+#[test]
+fn a_node_whose_seeds_are_all_gone_finds_the_managers_through_a_node() {
+    let mut sim = Sim::joined(8, 21);
+    sim.act(0, |engine, now| engine.set_hint(now, hint(5, 1)));
+    sim.run(5_000);
+    sim.kill(7);
+    for manager in 0..3 {
+        sim.kill(manager);
+    }
+    sim.run(20_000);
+    sim.start(7, 9_000_000);
+    sim.join(7, 5);
+    let knows = |sim: &Sim| {
+        let mut all = sim.running();
+        all.any(|(index, engine)| index == 7 && engine.hint() == hint(5, 1))
+    };
+    assert!(sim.run_until(5_000, knows).is_some());
+}
+
+#[test]
+fn two_processes_with_one_id_are_told_apart_from_one_that_moved() {
+    let twins = |sim: &Sim, index: usize| {
+        let engine = sim.engines[index].as_ref().expect("it runs");
+        engine
+            .duplicates()
+            .iter()
+            .map(|it| (it.id, it.addrs))
+            .collect::<Vec<_>>()
+    };
+    // It starts again, at another address: its old process never speaks again.
+    let mut sim = Sim::joined(6, 22);
+    sim.kill(5);
+    sim.engines.push(None);
+    sim.events.push(Vec::new());
+    sim.start_as(6, id_of(5), 2_000_000);
+    sim.join(6, 0);
+    let moved = |sim: &Sim| {
+        let known = |engine: &krakend_gossip::Engine| engine.member(id_of(5)).map(|it| it.addr);
+        sim.running()
+            .all(|(index, engine)| index == 6 || known(engine) == Some(addr_of(6)))
+    };
+    assert!(sim.run_until(10_000, moved).is_some(), "{}", sim.describe());
+    sim.run(30_000);
+    for index in 0..5 {
+        assert_eq!(twins(&sim, index), []);
+    }
+    // Both live.
+    sim.start_as(5, id_of(5), 2_500_000);
+    sim.join(5, 1);
+    let told = |sim: &Sim| (0..5).all(|index| !twins(sim, index).is_empty());
+    let took = sim.run_until(60_000, told);
+    println!("told apart after {took:?} ms");
+    assert!(took.is_some());
+    let (id, mut addrs) = twins(&sim, 2)[0];
+    addrs.sort();
+    assert_eq!((id, addrs), (id_of(5), [addr_of(5), addr_of(6)]));
 }

@@ -273,7 +273,7 @@ async fn start_gossip(
         .with_context(|| format!("looking up the advertised address {advertised}"))?
         .next()
         .with_context(|| format!("{advertised} has no address"))?;
-    let keys = trust::gossip_keys(&trust.ring())?;
+    let keys = trust::gossip_ring(&trust.ring(), group.stale().state.keyring())?;
     let id = group.identity().manager_id;
     let config = krakend_gossip::Config::lan();
     let role = krakend_gossip::Role::Manager;

@@ -101,6 +101,7 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::SecretRotated
         | EventKind::LicenseVerified
         | EventKind::GossipOpen
+        | EventKind::GossipKeysChanged
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

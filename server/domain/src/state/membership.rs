@@ -207,6 +207,9 @@ impl Transaction<'_> {
             if self.state.certificates.remove(&id).is_some() {
                 self.changed(RecordKey::Certificate(id));
             }
+            if self.state.keyring_held.remove(&id).is_some() {
+                self.changed(RecordKey::KeyringHeld(id));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod clock;
 mod configuration;
 mod epoch;
 mod idempotent;
+mod keyring;
 mod licensing;
 mod membership;
 mod nodes;
@@ -28,10 +29,10 @@ use uuid::Uuid;
 
 use crate::{
     Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
-    IdempotencyRecord, JoinTokenRecord, LicenseNotes, LicenseRecord, LicenseState, LogEntry,
-    ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow,
-    Outcome, RecentSample, Rejected, SecretRecord, StagedBody, TokenId, TokenRecord, VersionRecord,
-    WindowKey,
+    IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes, LicenseRecord, LicenseState,
+    LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord,
+    NodeWindow, Outcome, RecentSample, Rejected, SecretRecord, StagedBody, TokenId, TokenRecord,
+    VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -63,6 +64,8 @@ pub struct ClusterState {
     pub(crate) certificates: OrdMap<NodeId, NodeCertificate>,
     pub(crate) license_notes: LicenseNotes,
     pub(crate) notes: OrdMap<NodeId, NodeNote>,
+    pub(crate) keyring: Keyring,
+    pub(crate) keyring_held: OrdMap<NodeId, u64>,
 }
 
 /// Facts about the state as a whole.
@@ -203,6 +206,12 @@ impl Transaction<'_> {
             } => self.apply_node_left(*node_id, (*from, *from_since_ms)),
             Command::ReportGossip { node_id, blocked } => {
                 self.apply_report_gossip(*node_id, *blocked)
+            }
+            Command::InstallGossipKey(record) => self.apply_install_gossip_key(record),
+            Command::UseGossipKey { id, by } => self.apply_use_gossip_key(*id, by),
+            Command::RemoveGossipKey { id, by } => self.apply_remove_gossip_key(*id, by),
+            Command::AcknowledgeKeyring { node_id, revision } => {
+                self.apply_acknowledge_keyring(*node_id, *revision)
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ClusterState;
 use crate::record::{decode, encode};
-use crate::{BackupStatus, LicenseNotes, RecordError, RecordKey, SecretRecord, WindowKey};
+use crate::{BackupStatus, Keyring, LicenseNotes, RecordError, RecordKey, SecretRecord, WindowKey};
 
 impl ClusterState {
     /// The record's bytes, or `None` when it is gone.
@@ -53,6 +53,10 @@ impl ClusterState {
                 (self.license_notes != LicenseNotes::default()).then(|| encode(&self.license_notes))
             }
             RecordKey::NodeNote(id) => self.notes.get(id).map(encode),
+            RecordKey::Keyring => {
+                (self.keyring != Keyring::default()).then(|| encode(&self.keyring))
+            }
+            RecordKey::KeyringHeld(id) => self.keyring_held.get(id).map(encode),
         }
     }
 
@@ -103,6 +107,13 @@ impl ClusterState {
             )
             .chain([RecordKey::LicenseNotes])
             .chain(self.notes.keys().copied().map(RecordKey::NodeNote))
+            .chain([RecordKey::Keyring])
+            .chain(
+                self.keyring_held
+                    .keys()
+                    .copied()
+                    .map(RecordKey::KeyringHeld),
+            )
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -184,6 +195,10 @@ impl ClusterState {
             RecordKey::LicenseNotes => self.license_notes = decode(&key, value)?,
             RecordKey::NodeNote(id) => {
                 self.notes.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Keyring => self.keyring = decode(&key, value)?,
+            RecordKey::KeyringHeld(id) => {
+                self.keyring_held.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())

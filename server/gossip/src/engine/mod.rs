@@ -2,43 +2,51 @@
 //! go in; packets, events and changed hints come out.
 
 mod contact;
+mod exchange;
+mod hints;
+mod judge;
 mod leave;
-mod news;
-mod renew;
-mod suspect;
-mod ticks;
+mod probe;
+mod refute;
+mod spread;
+mod twins;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use foca::{Foca, OwnedNotification, PostcardCodec};
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use uuid::Uuid;
 
-use crate::board::Board;
-use crate::config::Config;
+use crate::config::{Config, transmissions};
 use crate::counters::Counters;
 use crate::error::GossipError;
+use crate::health::Health;
 use crate::hint::Hint;
 use crate::identity::Identity;
 use crate::keys::KeyRing;
-use crate::message::{Body, Control, MAX_FOCA_BYTES};
-use crate::outbox::Outbox;
-use crate::roster::{MAX_MEMBERS, Member, MemberEvent, MemberState, Roster};
+use crate::member::{Duplicate, Member, MemberEvent};
+use crate::message::{Body, Message};
+use crate::peers::{MAX_MEMBERS, Peer, Peers};
+use crate::queue::Queue;
+use crate::record::Record;
 use crate::seal::{Refusal, Seal};
-use crate::timers::Timers;
+use crate::suspicion::Suspicion;
+use crate::timers::{Timer, Timers};
 
 use contact::Contacts;
+use hints::Board;
+use judge::Via;
 use leave::Leaving;
-use renew::Renewal;
-use suspect::Accused;
-use ticks::Ticks;
+use probe::Probes;
+use refute::Outbidding;
+use twins::Twins;
 
 /// What an engine needs to begin.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// Who we are; `bump` must be higher than in any life before.
+    /// Who we are; `bump` should be higher than in any life before.
     pub identity: Identity,
     /// Keys of the pool.
     pub keys: KeyRing,
@@ -64,28 +72,26 @@ pub struct Output {
 }
 
 /// One member's protocol state. See [`Start`] and [`Output`].
+#[derive(Debug)]
 pub struct Engine {
-    pub(crate) foca: Foca<Identity, PostcardCodec, StdRng, Board>,
-    pub(crate) config: Config,
-    pub(crate) board: Board,
-    pub(crate) roster: Roster,
-    pub(crate) timers: Timers,
-    pub(crate) rng: StdRng,
-    pub(crate) contacts: Contacts,
-    pub(crate) ticks: Ticks,
-    pub(crate) renewal: Renewal,
-    pub(crate) leaving: Option<Leaving>,
-    pub(crate) accused: Accused,
-    outbox: Outbox,
+    config: Config,
+    /// Ourselves, always alive here: who leaves says so in `leaving`.
+    me: Record,
+    peers: Peers,
+    suspicions: BTreeMap<Uuid, Suspicion>,
+    news: Queue,
+    board: Board,
+    probes: Probes,
+    health: Health,
+    contacts: Contacts,
+    leaving: Option<Leaving>,
+    outbidding: Outbidding,
+    twins: Twins,
+    timers: Timers,
+    rng: StdRng,
     seal: Seal,
     counters: Counters,
     output: Output,
-}
-
-impl std::fmt::Debug for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Engine({:?})", self.foca.identity())
-    }
 }
 
 impl Engine {
@@ -96,49 +102,90 @@ impl Engine {
         if me.addr.ip().is_unspecified() || me.addr.port() == 0 {
             return Err(GossipError::Advertise(me.addr));
         }
-        let mut rng = StdRng::seed_from_u64(start.seed);
-        let board = Board::default();
-        let foca = Foca::with_custom_broadcast(
-            me,
-            start.config.for_foca(1, MAX_FOCA_BYTES),
-            StdRng::from_rng(&mut rng),
-            PostcardCodec,
-            board.clone(),
-        );
-        let pause_ms = start.config.probe_period_ms.saturating_mul(2).max(1_000);
-        let timers = Timers::new(pause_ms, start.now_ms);
-        Ok(Self {
-            foca,
-            ticks: Ticks::new(&start.config, timers.now()),
-            board,
-            roster: Roster::new(me.id, MAX_MEMBERS),
-            timers,
-            rng,
+        let pause_ms = start.config.probe_period_ms.saturating_mul(2).max(500);
+        let instance = short_instance(start.instance);
+        let mut engine = Self {
+            me: Record::alive(me, instance),
+            peers: Peers::new(MAX_MEMBERS),
+            suspicions: BTreeMap::new(),
+            news: Queue::default(),
+            board: Board::default(),
+            probes: Probes::default(),
+            health: Health::default(),
             contacts: Contacts::default(),
-            renewal: Renewal::new(me.bump),
             leaving: None,
-            accused: Accused::default(),
-            outbox: Outbox::default(),
+            outbidding: Outbidding::new(me.bump),
+            twins: Twins::default(),
+            timers: Timers::new(pause_ms, start.now_ms),
+            rng: StdRng::seed_from_u64(start.seed),
             seal: Seal::new(start.keys, start.instance),
             counters: Counters::default(),
             output: Output::default(),
             config: start.config,
-        })
+        };
+        engine.begin();
+        Ok(engine)
     }
 
-    /// Our own identity in its present life.
+    /// Members begin at different moments of their periods.
+    fn begin(&mut self) {
+        let config = &self.config;
+        let periodic = [
+            (Timer::Probe, config.probe_period_ms),
+            (Timer::Gossip, config.gossip_period_ms),
+            (Timer::Contact, config.contact_period_ms),
+            (Timer::Exchange, config.exchange_period_ms),
+            (Timer::Sweep, 60_000),
+        ];
+        for (timer, period) in periodic {
+            let first = self.rng.random_range(1..=period);
+            self.timers.schedule(timer, first);
+        }
+    }
+
+    /// Takes members for alive that were never heard: for simulations of pools
+    /// so large that joining would take longer than what is simulated.
+    pub fn assume(&mut self, members: &[(Identity, u64)]) {
+        let now = self.timers.now();
+        self.peers.reserve(members.len());
+        for (member, instance) in members {
+            let instance = short_instance(*instance);
+            if member.id != self.me.id {
+                self.peers.put(Peer {
+                    record: Record::alive(*member, instance),
+                    since: now,
+                    before: 0,
+                });
+            }
+        }
+    }
+
+    /// Ourselves, in our present incarnation.
     pub fn identity(&self) -> Identity {
-        *self.foca.identity()
+        self.me.identity()
     }
 
     /// Everybody ever seen but ourselves, in no order.
     pub fn members(&self) -> Vec<Member> {
-        self.roster.members().collect()
+        self.peers.iter().map(Peer::member).collect()
+    }
+
+    /// What is known of one member.
+    pub fn member(&self, id: Uuid) -> Option<Member> {
+        self.peers.get(id).map(Peer::member)
+    }
+
+    /// Ids under which two processes were seen lately, at most 256.
+    pub fn duplicates(&self) -> Vec<Duplicate> {
+        self.twins.list(self.timers.now())
     }
 
     /// What was sent, received and refused so far.
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters {
+            health: u64::from(self.health.score()),
+            ..self.counters
+        }
     }
 
     /// Counts a datagram that the socket did not take.
@@ -153,53 +200,64 @@ impl Engine {
 
     /// Takes what is to be done since the last call.
     pub fn take_output(&mut self) -> Output {
-        let mut known = self.board.lock();
-        if std::mem::take(&mut known.hint_changed) {
-            self.output.hint = Some(known.hint.hint.clone());
-        }
-        drop(known);
+        self.output.hint = self.board.take_changed();
         std::mem::take(&mut self.output)
     }
 
     /// Monotonic time at which [`Engine::poll`] has something to do.
     pub fn next_deadline_ms(&self) -> u64 {
-        let own = self.next_tick();
-        let next = self.timers.next().map_or(own, |foca| foca.min(own));
-        self.timers.monotonic(next)
+        self.timers
+            .next()
+            .map_or(u64::MAX, |at| self.timers.monotonic(at))
     }
 
     /// Does what is due. Call at [`Engine::next_deadline_ms`], later is fine.
     pub fn poll(&mut self, now_ms: u64) {
-        self.timers.observe(now_ms);
+        self.observe(now_ms);
         while let Some(timer) = self.timers.pop_due() {
-            if self.is_moot(&timer) {
-                continue;
-            }
-            if let Err(error) = self.foca.handle_timer(timer, &mut self.outbox) {
-                tracing::debug!(%error, "a gossip timer came to nothing");
-            }
-            self.settle();
+            self.handle_timer(timer);
         }
-        self.run_ticks();
-        self.settle();
+    }
+
+    fn observe(&mut self, now_ms: u64) {
+        if self.timers.observe(now_ms) {
+            // Who was starved once is likely to be so again.
+            self.health.worse();
+        }
+    }
+
+    fn handle_timer(&mut self, timer: Timer) {
+        match timer {
+            Timer::Probe => self.probe_next(),
+            Timer::ProbeAgain(seq) => self.probe_again(seq),
+            Timer::ProbeEnd(seq) => self.probe_ended(seq),
+            Timer::RelayEnd(seq) => self.relay_ended(seq),
+            Timer::Suspicion { id, bump } => self.suspicion_due(id, bump),
+            Timer::Accuse { id, bump } => self.accuse_again(id, bump),
+            Timer::Verify { id, bump } => self.verify(id, bump),
+            Timer::Gossip => self.gossip(),
+            Timer::Contact => self.contact_absent(),
+            Timer::Exchange => self.exchange(),
+            Timer::Leave => self.continue_leave(),
+            Timer::Outbid => self.outbid(),
+            Timer::Sweep => self.sweep(),
+        }
     }
 
     /// Takes a datagram in. Anything that is not authentic, new and well formed
     /// is counted and changes nothing else.
     pub fn handle_packet(&mut self, now_ms: u64, packet: &[u8]) {
-        self.timers.observe(now_ms);
+        self.observe(now_ms);
         self.counters.packets_in += 1;
         self.counters.bytes_in += packet.len() as u64;
         let body = match self.seal.open(packet) {
             Ok(body) => body,
             Err(refusal) => return self.count_refusal(refusal),
         };
-        match Body::parse(body) {
-            Some(Body::Foca(data)) => self.handle_foca(data),
-            Some(Body::Control(control)) => self.handle_control(control),
+        match Body::parse(&body) {
+            Some(body) => self.handle_body(instance_of(packet), body),
             None => self.counters.malformed += 1,
         }
-        self.settle();
     }
 
     fn count_refusal(&mut self, refusal: Refusal) {
@@ -212,128 +270,129 @@ impl Engine {
         }
     }
 
-    fn handle_foca(&mut self, data: &[u8]) {
-        match self.foca.handle_data(data, &mut self.outbox) {
-            Ok(()) => self.ticks.heard(),
-            Err(foca::Error::DataFromOurselves) => self.count_same_id(),
-            Err(error) => {
-                tracing::debug!(%error, "an authentic gossip packet could not be used");
-                self.counters.malformed += 1;
+    fn handle_body(&mut self, instance: u32, body: Body) {
+        if self.leaving.is_some() {
+            // Who leaves answers nobody, so that nobody brings it back.
+            if let Message::LeaveAck { from, bump } = body.message {
+                self.handle_leave_ack(from, bump);
             }
-        }
-    }
-
-    fn handle_control(&mut self, control: Control) {
-        match control {
-            Control::Hello { from } if from.id == self.identity().id => self.count_same_id(),
-            Control::Hello { from } => self.handle_hello(from),
-            Control::HelloAck { from, .. } if from.id == self.identity().id => self.count_same_id(),
-            Control::HelloAck {
-                from,
-                your_bump,
-                hint,
-            } => self.handle_hello_ack(from, your_bump, &hint),
-            Control::Suspected {
-                from,
-                life,
-                incarnation,
-            } => self.handle_suspected(from, life, incarnation),
-            Control::Leave { from } => self.handle_leave(from),
-            Control::LeaveAck { from, bump } => self.handle_leave_ack(from, bump),
-        }
-    }
-
-    fn count_same_id(&mut self) {
-        self.counters.same_id += 1;
-        if self.counters.same_id.is_power_of_two() {
-            let id = self.identity().id;
-            tracing::warn!(%id, "another process gossips with our id: was a data directory copied?");
-        }
-    }
-
-    /// Turns what foca wants into output until nothing is left.
-    pub(crate) fn settle(&mut self) {
-        self.apply_new_leaves();
-        while !self.outbox.is_empty() {
-            let outbox = std::mem::take(&mut self.outbox);
-            for (timer, after) in outbox.timers {
-                self.follow_up(&timer);
-                self.timers.schedule(timer, after);
-            }
-            for (to, data) in outbox.sends {
-                self.send(to.addr, &Body::foca(&data));
-            }
-            for notice in outbox.notices {
-                self.handle_notice(notice);
-            }
-        }
-    }
-
-    fn handle_notice(&mut self, notice: OwnedNotification<Identity>) {
-        match notice {
-            OwnedNotification::MemberUp(member) => self.note(member, MemberState::Alive),
-            OwnedNotification::MemberDown(member) => self.note(member, MemberState::Down),
-            OwnedNotification::Rename(_, member) => {
-                let state = self.roster.state(member.id).unwrap_or(MemberState::Alive);
-                self.note(member, state);
-            }
-            OwnedNotification::Defunct => self.declared_down(),
-            OwnedNotification::Active | OwnedNotification::Idle | OwnedNotification::Rejoin(_) => {}
-        }
-    }
-
-    /// Roster and event; down and left are told apart here.
-    pub(crate) fn note(&mut self, member: Identity, state: MemberState) {
-        let ended = !state.is_active();
-        let state = match ended && self.board.lock().has_left(&member) {
-            true => MemberState::Left,
-            false => state,
-        };
-        self.output.events.extend(self.roster.note(member, state));
-    }
-
-    pub(crate) fn send_control(&mut self, to: SocketAddr, control: &Control) {
-        self.send(to, &Body::control(control));
-    }
-
-    fn send(&mut self, to: SocketAddr, body: &[u8]) {
-        let Some(packet) = self.seal.seal(body) else {
-            tracing::debug!(bytes = body.len(), "a gossip body does not fit a packet");
             return;
+        }
+        if let Some(hint) = &body.hint {
+            self.merge_hint(hint);
+        }
+        let via = match body.message {
+            Message::Known | Message::Want { .. } => Via::Exchange,
+            _ => Via::News,
         };
-        self.counters.packets_out += 1;
-        self.counters.bytes_out += packet.len() as u64;
-        self.output.packets.push((to, packet));
-    }
-
-    /// Tells foca that a member has ended.
-    pub(crate) fn apply_down(&mut self, member: Identity) {
-        let down = std::iter::once(foca::Member::down(member));
-        if let Err(error) = self.foca.apply_many(down, true, &mut self.outbox) {
-            tracing::debug!(%error, "an ended member could not be passed on");
+        let mut behind = false;
+        for record in &body.records {
+            behind |= self.is_behind(record);
+            self.learn(record, via);
         }
-    }
-
-    pub(crate) fn with_foca<T>(
-        &mut self,
-        what: &'static str,
-        act: impl FnOnce(
-            &mut Foca<Identity, PostcardCodec, StdRng, Board>,
-            &mut Outbox,
-        ) -> Result<T, foca::Error>,
-    ) -> Option<T> {
-        match act(&mut self.foca, &mut self.outbox) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                tracing::debug!(%error, what, "gossip step came to nothing");
-                None
+        if let Some(from) = sender(&body.message) {
+            if from.id == self.me.id {
+                return self.meet_twin(from);
             }
+            self.learn(from, Via::News);
+        }
+        self.handle_message(instance, body.message, behind);
+    }
+
+    fn handle_message(&mut self, instance: u32, message: Message, behind: bool) {
+        match message {
+            Message::News | Message::Known => {}
+            Message::Ping { seq, to, from } => {
+                // Nobody we know: the next ping of the probe says who it is.
+                let known = || self.peers.by_instance(instance).map(|peer| peer.record);
+                if let Some(from) = from.or_else(known) {
+                    self.handle_ping(seq, to, &from, behind);
+                }
+            }
+            Message::Ack { seq } => self.handle_ack(seq),
+            Message::PingReq {
+                seq,
+                to,
+                addr,
+                from,
+            } => self.handle_ping_req(seq, to, addr, &from),
+            Message::Nack { seq } => self.probes.nack(seq),
+            Message::Hello { from } => self.handle_hello(&from),
+            Message::HelloAck { from } => self.compare_with(&from),
+            Message::Compare { from, whole } => self.handle_compare(&from, whole),
+            Message::Buckets { from, parts } => self.handle_buckets(&from, &parts),
+            Message::Want { from, mask } => self.tell_known(&from, mask),
+            Message::Leave { from } => self.handle_leave(&from),
+            Message::LeaveAck { .. } => {}
         }
     }
 
-    /// The identity under which a living member is known, if it is.
-    pub(crate) fn active_identity(&self, id: Uuid) -> Option<Identity> {
-        let active = self.roster.state(id).is_some_and(MemberState::is_active);
-        active.then(|| self.roster.identity(id)).flatten()
+    /// Members that live, ourselves included.
+    fn pool_size(&self) -> usize {
+        self.peers.active() + 1
+    }
+
+    fn transmissions(&self) -> u8 {
+        transmissions(self.pool_size())
+    }
+
+    /// Ourselves, for digests: who leaves does not count any more.
+    fn living_me(&self) -> Option<&Record> {
+        self.leaving.is_none().then_some(&self.me)
+    }
+
+    /// Within a fifth, so that members do not fall into step.
+    fn jittered(&mut self, period_ms: u64) -> u64 {
+        let fifth = period_ms / 5;
+        self.rng.random_range(period_ms - fifth..=period_ms + fifth)
+    }
+
+    /// Forgets who is gone for long.
+    fn sweep(&mut self) {
+        self.timers.schedule(Timer::Sweep, 60_000);
+        let now = self.timers.now();
+        let limit = self.config.forget_after_s.saturating_mul(1_000);
+        let gone = |peer: &&Peer| {
+            !peer.record.state().is_active() && now.saturating_sub(peer.since) > limit
+        };
+        let gone: Vec<Uuid> = self
+            .peers
+            .iter()
+            .filter(gone)
+            .map(|p| p.record.id)
+            .collect();
+        for id in gone {
+            self.peers.remove(id);
+            self.news.forget(id);
+        }
+    }
+}
+
+/// The instance of a packet's sender, as records have it.
+fn instance_of(packet: &[u8]) -> u32 {
+    short_instance(crate::seal::instance_of(packet))
+}
+
+fn short_instance(instance: u64) -> u32 {
+    (crate::identity::mix(instance) >> 32) as u32
+}
+
+/// Who a message is from, where it says so.
+fn sender(message: &Message) -> Option<&Record> {
+    match message {
+        Message::Ping { from, .. } => from.as_ref(),
+        Message::PingReq { from, .. }
+        | Message::Hello { from }
+        | Message::HelloAck { from }
+        | Message::Compare { from, .. }
+        | Message::Buckets { from, .. }
+        | Message::Want { from, .. } => Some(from),
+        // A leave is judged by its own rule.
+        Message::Leave { .. }
+        | Message::News
+        | Message::Known
+        | Message::Ack { .. }
+        | Message::Nack { .. }
+        | Message::LeaveAck { .. } => None,
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 
 use krakend_gossip::{
-    Config, Engine, Identity, Key, KeyRing, Member, MemberEvent, MemberState, Role, Start,
+    Config, Engine, Identity, Key, KeyRing, MAX_PACKET_BYTES, Member, MemberEvent, MemberState,
+    Role, Start,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -133,6 +134,7 @@ impl Sim {
             self.events[index].push((self.now, event));
         }
         for (to, packet) in output.packets {
+            assert!(packet.len() <= MAX_PACKET_BYTES, "{} bytes", packet.len());
             self.packets += 1;
             self.bytes += packet.len() as u64;
             let Some(to) = (0..self.engines.len()).find(|i| addr_of(*i) == to) else {

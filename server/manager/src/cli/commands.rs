@@ -40,6 +40,7 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
         Command::Clock(clock) => clock.run(&client, output).await,
         Command::FeatureLevel(level) => level.run(&client, output).await,
         Command::Secret(secret) => secret.run(&client, output).await,
+        Command::Keyring(keyring) => keyring.run(&client, output).await,
         Command::Events { limit } => {
             let path = format!("/v1/events?history=true&limit={limit}");
             show::<api::EventList>(&client, &path, output, tables::events).await

@@ -5,6 +5,7 @@ mod clock;
 mod commands;
 mod feature_level;
 mod issue;
+mod keyring;
 mod members;
 mod offline;
 mod secret;
@@ -133,6 +134,9 @@ pub enum Command {
     /// The group's secrets: who holds and uses which, and the change to a new one
     #[command(subcommand)]
     Secret(secret::Secret),
+    /// The keys that authenticate gossip: list, install, use, remove, while everything runs
+    #[command(subcommand)]
+    Keyring(keyring::Keyring),
     /// What happened, newest last
     Events {
         #[arg(long, default_value_t = 20)]

@@ -255,6 +255,23 @@ fn registry(app: &App) -> Registry {
         "Gossip packets seen before",
         counters.replayed,
     );
+    gauge(
+        "gossip_packets_malformed",
+        "Gossip packets that do not parse, or are too long",
+        counters.malformed + counters.oversized,
+    );
+    gauge(
+        "gossip_health",
+        "How far gossip doubts this manager's own speed: 0 not at all, 8 the most",
+        counters.health,
+    );
+    let members = app.gossip.members();
+    let alive = members.iter().filter(|it| it.state.is_active()).count();
+    gauge(
+        "gossip_members_alive",
+        "Other managers and nodes that gossip holds for alive",
+        alive as u64,
+    );
     let states = Family::<Vec<(String, String)>, Gauge>::default();
     for (state, name) in [
         (LicenseState::Valid, "valid"),

@@ -11,6 +11,7 @@ mod events;
 mod feature_level;
 mod fleets;
 mod group;
+mod keyring;
 mod large;
 mod licensing;
 mod managers;
@@ -27,6 +28,7 @@ mod snapshot;
 mod stall;
 mod statistics;
 mod tokens;
+mod twins;
 mod watch;
 mod write;
 
@@ -112,6 +114,9 @@ fn router(app: App) -> Router {
         )
         .route("/v1/secret", get(secret::show))
         .route("/v1/secret/rotate", post(secret::rotate))
+        .route("/v1/keyring", get(keyring::show).post(keyring::install))
+        .route("/v1/keyring/{key}", delete(keyring::remove))
+        .route("/v1/keyring/{key}/use", post(keyring::activate))
         .route("/v1/statistics", get(statistics::query))
         .route("/v1/events", get(events::events))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))

@@ -272,5 +272,6 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::LicenseVerified => api::EventKind::LicenseVerified,
         EventKind::GossipBlocked => api::EventKind::GossipBlocked,
         EventKind::GossipOpen => api::EventKind::GossipOpen,
+        EventKind::GossipKeysChanged => api::EventKind::GossipKeysChanged,
     }
 }

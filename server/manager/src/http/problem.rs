@@ -68,6 +68,9 @@ impl From<Rejected> for Failure {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused")
             }
             Rejected::NotBootstrapped => (StatusCode::SERVICE_UNAVAILABLE, "not-formed"),
+            Rejected::NoSuchGossipKey => (StatusCode::NOT_FOUND, "no-such-gossip-key"),
+            Rejected::GossipKeyInUse => (StatusCode::CONFLICT, "gossip-key-in-use"),
+            Rejected::GossipKeyAwaited { .. } => (StatusCode::CONFLICT, "gossip-key-awaited"),
             Rejected::LastAdminToken => (StatusCode::CONFLICT, "last-admin-token"),
             Rejected::ClockHeld => (StatusCode::CONFLICT, "clock-held"),
             Rejected::TooMany { .. } => (StatusCode::CONFLICT, "too-many"),

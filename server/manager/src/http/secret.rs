@@ -144,9 +144,16 @@ fn dependents(app: &App, state: &ClusterState, in_use: SecretId, id: SecretId) -
     let ring = app.trust.ring();
     let held = ring.all().find(|it| it.id == id);
     Dependents {
+        gossip_keys: gossip_keys(state, id),
         nodes: nodes_on(state, in_use, id).count(),
         join_tokens: held.map_or(0, |it| join_tokens(state, it)),
     }
+}
+
+/// Gossip keys that nobody can derive without this secret.
+fn gossip_keys(state: &ClusterState, id: SecretId) -> usize {
+    let keys = state.keyring().keys.iter();
+    keys.filter(|key| key.secret == id).count()
 }
 
 /// Join tokens that can still be used and pin this secret's authority.
@@ -181,8 +188,8 @@ fn text(step: &SecretStep) -> String {
             "every voter holds {id}: `krakend-cluster-manager secret rotate` begins to use it"
         ),
         SecretStep::Wait { id, by } => format!(
-            "the old secret {id} is still needed by {} node(s) without a certificate of the new one and {} join token(s) that can be used: wait, or give them up",
-            by.nodes, by.join_tokens
+            "the old secret {id} is still needed by {} node(s) without a certificate of the new one, {} join token(s) that can be used, and {} gossip key(s), see `keyring list`: wait, or give them up",
+            by.nodes, by.join_tokens, by.gossip_keys
         ),
         SecretStep::Remove { id, from } => format!(
             "nobody needs the old secret {id}: take it out of the secret file of {}",

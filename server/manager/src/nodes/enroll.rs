@@ -6,7 +6,11 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::certified::{issue, lease_keys};
-use crate::{app::App, control::propose, trust::Authority};
+use crate::{
+    app::App,
+    control::propose,
+    trust::{self, Authority},
+};
 
 /// Exchanges a join token for an identity. The use of the token is committed before anything is signed.
 pub async fn enroll(
@@ -114,12 +118,13 @@ fn choose_id(app: &App, wanted: &[u8]) -> Result<NodeId, Status> {
 
 /// The gossip keys, the one in use first.
 pub fn gossip_keys(app: &App) -> wire::KeyRing {
-    let ring = app.trust.ring();
+    let state = app.group.stale().state;
+    let keys = trust::gossip_keys(&app.trust.ring(), state.keyring());
+    let encrypting = keys.iter().enumerate().filter(|(_, key)| key.encrypts);
     wire::KeyRing {
-        keys: ring
-            .all()
-            .map(|it| it.gossip_key().to_vec().into())
-            .collect(),
+        encrypting: encrypting.fold(0, |bits, (at, _)| bits | 1 << at),
+        keys: keys.iter().map(|key| key.bytes.to_vec().into()).collect(),
+        revision: state.keyring().revision,
     }
 }
 

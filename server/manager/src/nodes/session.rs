@@ -83,6 +83,7 @@ async fn drive(
         Registration::Refused(refused) => return say(out, Out::Refused(refused)).await,
     };
     crate::epoch::compare(app, node_id, hello.applied.as_ref());
+    watch_for_twins(app, node_id, &hello);
     let cancel = CancellationToken::new();
     let guard = app.sessions.begin(node_id, hello.ready, cancel.clone());
     guard.said(hello.sent_ms);
@@ -105,6 +106,20 @@ async fn drive(
     }
 }
 
+/// A cloned machine has the same id, store and certificate; its process is another.
+fn watch_for_twins(app: &App, node_id: NodeId, hello: &wire::Hello) {
+    let Ok(run) = uuid_from("run_id", &hello.run_id) else {
+        return;
+    };
+    let address = short(&hello.gateway_address, 255);
+    if app.sessions.note_run(node_id, run, &address) {
+        tracing::warn!(
+            "two processes hold sessions as {} in turn, the newest at {address}: was a machine cloned?",
+            node_id.krakend()
+        );
+    }
+}
+
 /// Everything after the welcome: orders as they come to stand, answers to what the node says.
 async fn talk(
     app: &App,
@@ -124,6 +139,7 @@ async fn talk(
     let mut ring = app.trust.changes();
     let mut told: Option<Instant> = None;
     let mut leases = Leases::new(node_id);
+    let mut keys_told = 0;
     loop {
         if !leader.borrow_and_update().is_me {
             return say(out, redirect(app)).await;
@@ -134,12 +150,17 @@ async fn talk(
             ring.mark_unchanged();
             told = Some(Instant::now());
             say(out, Out::Trust(trust(app, &certificate))).await?;
-            say(out, Out::GossipKeys(gossip_keys(app))).await?;
+            keys_told = u64::MAX;
             leases.key_changed();
         }
         // After the keys that it is verified with.
         if let Some(lease) = leases.next(app, guard.last_said()).await? {
             say(out, Out::Lease(lease)).await?;
+        }
+        if keys_told != app.group.stale().state.keyring().revision {
+            let keys = gossip_keys(app);
+            keys_told = keys.revision;
+            say(out, Out::GossipKeys(keys)).await?;
         }
         let order = standing_order(app, node_id);
         if order != sent {
@@ -368,6 +389,11 @@ async fn handle(
             let answer = record(app, node_id, batch).await?;
             Ok((Some(answer), false))
         }
+        In::KeyringHeld(held) => {
+            guard.heard(None);
+            keyring_held(app, node_id, held.revision).await?;
+            Ok((None, false))
+        }
         In::Goodbye(goodbye) => {
             let command = Command::LeaveNode {
                 node_id,
@@ -379,6 +405,18 @@ async fn handle(
             tracing::info!("{} left", node_id.krakend());
             Ok((Some(Out::Farewell(wire::Farewell {})), true))
         }
+    }
+}
+
+/// What is not new costs no entry.
+async fn keyring_held(app: &App, node_id: NodeId, revision: u64) -> Result<(), Status> {
+    if app.group.stale().state.keyring_held(node_id) == revision {
+        return Ok(());
+    }
+    let command = Command::AcknowledgeKeyring { node_id, revision };
+    match propose(app, command).await {
+        Ok(_) | Err(ProposeError::Rejected { .. }) => Ok(()),
+        Err(error) => Err(Status::unavailable(error.to_string())),
     }
 }
 

@@ -1,11 +1,12 @@
 use std::{
     collections::HashMap,
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use krakend_domain::NodeId;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// A session without a message for so long counts as silent.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
@@ -16,11 +17,18 @@ const WAITS_FOR: Duration = Duration::from_secs(20);
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 const MAX_REFUSED: usize = 10_000;
 
+/// Twins are shown for so long after both were seen.
+const TWINS_LAST: Duration = Duration::from_secs(120);
+/// Beyond so many ids, those of which nothing was heard for an hour are forgotten.
+const MAX_RUNS: usize = 8_192;
+const FORGET_RUNS: Duration = Duration::from_secs(3_600);
+
 /// The sessions that this manager has, as leader, and whom it refused.
 #[derive(Default)]
 pub struct Sessions {
     live: Mutex<HashMap<NodeId, Entry>>,
     refused: Mutex<HashMap<NodeId, Refused>>,
+    runs: Mutex<HashMap<NodeId, Runs>>,
 }
 
 /// A node without a seat.
@@ -29,6 +37,18 @@ struct Refused {
     said: Instant,
     asked: Instant,
 }
+
+/// Which processes have held sessions under one id. A process that ended never comes back under its run's id; one
+/// that does, after another had its place, lives beside that other one.
+struct Runs {
+    now: (Uuid, String),
+    before: Option<(Uuid, String)>,
+    twins: Option<Instant>,
+    touched: Instant,
+}
+
+/// An id that two processes use: where each is, and the milliseconds since both were last seen.
+pub type TwinSessions = (NodeId, String, String, u64);
 
 struct Entry {
     number: u64,
@@ -52,6 +72,54 @@ pub struct SessionGuard<'a> {
 }
 
 impl Sessions {
+    /// Notes which process begins a session, and where it is. True when two processes turn out to share the id.
+    pub fn note_run(&self, node_id: NodeId, run: Uuid, address: &str) -> bool {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.len() >= MAX_RUNS {
+            runs.retain(|_, it| it.touched.elapsed() < FORGET_RUNS);
+        }
+        let now = (run, address.to_owned());
+        let touched = Instant::now();
+        let Some(known) = runs.get_mut(&node_id) else {
+            let fresh = Runs {
+                now,
+                before: None,
+                twins: None,
+                touched,
+            };
+            runs.insert(node_id, fresh);
+            return false;
+        };
+        known.touched = touched;
+        if known.now.0 == run {
+            return false;
+        }
+        let returned = known.before.as_ref().is_some_and(|it| it.0 == run);
+        known.before = Some(std::mem::replace(&mut known.now, now));
+        let first = returned && known.twins.is_none_or(|at| at.elapsed() > TWINS_LAST);
+        if returned {
+            known.twins = Some(touched);
+        }
+        first
+    }
+
+    /// Ids that two processes have used within the last minutes.
+    pub fn twins(&self) -> Vec<TwinSessions> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = runs.iter().filter_map(|(id, it)| {
+            let age = it.twins?.elapsed();
+            let (_, before) = it.before.as_ref()?;
+            let shown = (
+                *id,
+                it.now.1.clone(),
+                before.clone(),
+                age.as_millis() as u64,
+            );
+            (age < TWINS_LAST).then_some(shown)
+        });
+        seen.collect()
+    }
+
     /// A node has one session: the newer ends the older.
     pub fn begin(
         &self,
@@ -178,5 +246,29 @@ impl Drop for SessionGuard<'_> {
         {
             live.remove(&self.node_id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_returns_after_another_is_told_from_one_that_restarted() {
+        let sessions = Sessions::default();
+        let id = NodeId(Uuid::from_u128(1));
+        let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
+        for run in [one, one, two, three] {
+            assert!(!sessions.note_run(id, run, "10.0.0.1:8080"), "restarts");
+        }
+        assert!(sessions.twins().is_empty());
+        assert!(sessions.note_run(id, two, "10.0.0.2:8080"), "it lives");
+        assert!(!sessions.note_run(id, three, "10.0.0.1:8080"), "told once");
+        let twins = sessions.twins();
+        assert_eq!(twins.len(), 1);
+        assert_eq!(
+            (twins[0].1.as_str(), twins[0].2.as_str()),
+            ("10.0.0.1:8080", "10.0.0.2:8080")
+        );
     }
 }

@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::Context;
 use krakend_domain::{CertificateLife, SecretId, SecretRecord};
-use krakend_gossip::{Key, KeyRing};
 use krakend_proto::tls::{Callers, LiveTls, TlsMaterial, TrustedTime};
 use krakend_raft::GroupHandle;
 use tokio::{
@@ -17,7 +16,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{GroupSecret, Ring};
+use super::{GroupSecret, Ring, gossip_ring};
 use crate::{app::App, clock};
 
 /// How often the state's word on the secret is looked at.
@@ -263,18 +262,13 @@ fn material(ring: &Ring, id: Uuid, not_after_ms: u64) -> anyhow::Result<TlsMater
     })
 }
 
-/// The gossip keys, the one in use first.
-pub fn gossip_keys(ring: &Ring) -> anyhow::Result<KeyRing> {
-    let keys = ring.all().map(|it| Key::new(*it.gossip_key()));
-    Ok(KeyRing::new(keys.collect())?)
-}
-
 /// Keeps everything up to date until the manager stops.
 pub async fn keep(app: App) -> anyhow::Result<()> {
     let mut reread = signal(SignalKind::hangup())?;
     let mut changes = app.trust.changes();
     let mut next_read = Instant::now() + READ_EVERY;
     let mut lacked = None;
+    let mut ring_revision = 0;
     loop {
         tokio::select! {
             () = app.stop.cancelled() => return Ok(()),
@@ -286,9 +280,12 @@ pub async fn keep(app: App) -> anyhow::Result<()> {
             app.trust.reread(&app.group);
         }
         app.trust.step(&app.group);
-        if changes.has_changed().unwrap_or(false) {
+        let state = app.group.stale().state;
+        let revision = state.keyring().revision;
+        if changes.has_changed().unwrap_or(false) || revision != ring_revision {
+            ring_revision = revision;
             let ring = changes.borrow_and_update().clone();
-            app.gossip.set_keys(gossip_keys(&ring)?);
+            app.gossip.set_keys(gossip_ring(&ring, state.keyring())?);
         }
         let lacks = app.trust.lacks(&app.group);
         if lacks != lacked {

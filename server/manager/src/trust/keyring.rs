@@ -28,6 +28,11 @@ impl Held {
         self.secret.derive("gossip-key", b"")
     }
 
+    /// A key of the ring in the state, by its salt.
+    pub fn installed_gossip_key(&self, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+        self.secret.derive("gossip-ring-key", salt)
+    }
+
     /// An API token's text. It derives from secret and id, so that whoever repeats the request that made it gets it
     /// again, from any manager, and it lies nowhere. Whoever has the secret owns the group anyway.
     pub fn token_text(&self, id: Uuid) -> String {

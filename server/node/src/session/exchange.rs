@@ -1,3 +1,4 @@
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use krakend_proto::node::manager_message::Message as In;
@@ -31,6 +32,9 @@ const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 const OUTGOING: usize = 64;
 /// This side turns to its messages at least with each heartbeat.
 const STILL_AFTER_MS: u64 = 2_000;
+
+/// Tells this process from another one with the same store, on a cloned machine.
+static RUN: LazyLock<Uuid> = LazyLock::new(Uuid::new_v4);
 
 /// One session with one manager.
 pub struct Exchange<'a> {
@@ -201,6 +205,7 @@ impl Exchange<'_> {
             applied: follower.applier.applied().as_ref().map(acknowledgement),
             ready: follower.runtime.is_ready(),
             sent_ms: follower.lease.boot_ms(),
+            run_id: RUN.as_bytes().to_vec().into(),
         }
     }
 
@@ -240,7 +245,7 @@ impl Exchange<'_> {
                     message: refused.message,
                 });
             }
-            In::GossipKeys(ring) => self.take_keys(&ring),
+            In::GossipKeys(ring) => return self.take_keys(&ring, state),
             In::Trust(trust) => self.take_trust(&trust, state),
             In::Heartbeat(_) => {}
             In::Farewell(_) => return Err(End::Left),
@@ -325,20 +330,24 @@ impl Exchange<'_> {
         })
     }
 
-    fn take_keys(&self, ring: &wire::KeyRing) {
+    /// Acknowledged once it is on disk and in use: then the others may rely on it.
+    fn take_keys(&self, ring: &wire::KeyRing, state: &State) -> Result<(), End> {
         let Some(keys) = GossipKeys::from_wire(ring) else {
             tracing::error!(
                 "the manager at {} sent an unusable gossip key ring",
                 self.address
             );
-            return;
+            return Ok(());
         };
         if let (Some(membership), Some(ring)) = (self.membership, keys.ring()) {
             membership.gossip().set_keys(ring);
         }
         if let Err(error) = self.follower.store.set_gossip_keys(&keys) {
             tracing::error!("the gossip keys are not stored: {error}");
+            return Ok(());
         }
+        let revision = ring.revision;
+        state.send(Out::KeyringHeld(wire::KeyringHeld { revision }))
     }
 
     fn beat(&self, state: &State) -> Result<(), End> {

@@ -91,7 +91,33 @@ impl Enrolled {
 
 /// The gossip key ring as it lies on disk.
 #[derive(Serialize, Deserialize)]
-pub struct GossipKeys(Vec<[u8; 32]>);
+#[serde(from = "StoredKeys")]
+pub struct GossipKeys {
+    keys: Vec<[u8; 32]>,
+    /// Bit n: packets under `keys[n]` are encrypted.
+    encrypting: u32,
+}
+
+/// Both forms that were ever written.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredKeys {
+    Plain(Vec<[u8; 32]>),
+    Marked {
+        keys: Vec<[u8; 32]>,
+        encrypting: u32,
+    },
+}
+
+impl From<StoredKeys> for GossipKeys {
+    fn from(stored: StoredKeys) -> Self {
+        let (keys, encrypting) = match stored {
+            StoredKeys::Plain(keys) => (keys, 0),
+            StoredKeys::Marked { keys, encrypting } => (keys, encrypting),
+        };
+        Self { keys, encrypting }
+    }
+}
 
 impl GossipKeys {
     /// From the wire: 1 to 8 keys of 32 bytes.
@@ -102,17 +128,25 @@ impl GossipKeys {
             .map(|key| <[u8; 32]>::try_from(key.as_ref()).ok());
         let keys: Option<Vec<_>> = keys.collect();
         keys.filter(|keys| (1..=KeyRing::MAX_KEYS).contains(&keys.len()))
-            .map(Self)
+            .map(|keys| Self {
+                keys,
+                encrypting: ring.encrypting,
+            })
     }
 
     pub fn ring(&self) -> Option<KeyRing> {
-        KeyRing::new(self.0.iter().map(|key| Key::new(*key)).collect()).ok()
+        let keys = self.keys.iter().enumerate();
+        let keys = keys.map(|(at, key)| match self.encrypting & 1 << at {
+            0 => Key::new(*key),
+            _ => Key::encrypting(*key),
+        });
+        KeyRing::new(keys.collect()).ok()
     }
 }
 
 impl Drop for GossipKeys {
     fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.0);
+        zeroize::Zeroize::zeroize(&mut self.keys);
     }
 }
 

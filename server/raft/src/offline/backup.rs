@@ -160,9 +160,10 @@ fn kind(key: &RecordKey) -> &'static str {
         | RecordKey::Backup
         | RecordKey::Clock
         | RecordKey::Secret
+        | RecordKey::Keyring
         | RecordKey::Changes => "group",
         RecordKey::Manager(_) => "managers",
-        RecordKey::Node(_) | RecordKey::NodeNote(_) => "nodes",
+        RecordKey::Node(_) | RecordKey::NodeNote(_) | RecordKey::KeyringHeld(_) => "nodes",
         RecordKey::Certificate(_) => "certificates",
         RecordKey::Fleet(_) => "fleets",
         RecordKey::Version(..) => "versions",
