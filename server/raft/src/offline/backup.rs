@@ -161,14 +161,17 @@ fn kind(key: &RecordKey) -> &'static str {
         | RecordKey::Clock
         | RecordKey::Secret
         | RecordKey::Keyring
+        | RecordKey::LicenseNotes
+        | RecordKey::NodeNote(_)
+        | RecordKey::KeyringHeld(_)
         | RecordKey::Changes => "group",
         RecordKey::Manager(_) => "managers",
-        RecordKey::Node(_) | RecordKey::NodeNote(_) | RecordKey::KeyringHeld(_) => "nodes",
+        RecordKey::Node(_) => "nodes",
         RecordKey::Certificate(_) => "certificates",
         RecordKey::Fleet(_) => "fleets",
         RecordKey::Version(..) => "versions",
         RecordKey::StagedBody(_) | RecordKey::StagedChunk(..) => "unpublished documents",
-        RecordKey::License | RecordKey::LicenseNotes => "licences",
+        RecordKey::License => "licences",
         RecordKey::Token(_) => "tokens",
         RecordKey::JoinToken(_) => "join tokens",
         RecordKey::Recent(_) | RecordKey::Window(_) => "statistics",
