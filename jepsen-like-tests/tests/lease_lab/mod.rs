@@ -4,7 +4,6 @@ mod history;
 mod node;
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -274,8 +273,13 @@ async fn form_group(lab: &Lab, dir: &Path, programs: &Path) -> Result<(Vec<Machi
     for manager in &mut managers {
         manager.configure(&way)?;
         let settings = manager.dir.join("cluster-manager.yml");
-        let mut file = std::fs::OpenOptions::new().append(true).open(settings)?;
-        write!(file, "lease_s: {}\ngrace_s: 600\n", LEASE_MS / 1000)?;
+        let text = std::fs::read_to_string(&settings)?;
+        // A node that is cut off keeps its seat for the whole test.
+        let kept = text.lines().filter(|line| !line.starts_with("grace_s:"));
+        let mut lines: Vec<_> = kept.map(str::to_owned).collect();
+        lines.push(format!("lease_s: {}", LEASE_MS / 1000));
+        lines.push("grace_s: 600".into());
+        std::fs::write(&settings, lines.join("\n"))?;
         manager.start()?;
     }
     let file = managers[0].admin_token();
