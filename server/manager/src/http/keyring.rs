@@ -100,11 +100,20 @@ pub async fn install(
     let request: [&[u8]; 2] = [b"POST keyring", &body];
     let command = Command::InstallGossipKey(record);
     let written = write::propose(&app, &caller, &headers, &request, command).await?;
-    // A repeated request did not install what was drawn for it.
-    let state = app.group.stale().state;
-    let ring = state.keyring();
-    let key = ring.key(id).or_else(|| ring.keys.last());
-    let body = serde_json::json!({ "installed": key.map(|key| key.id.to_string()) });
+    let installed = match written.replayed {
+        // This manager may not have applied it yet, so its state is not asked.
+        false => Some(id),
+        // A repeated request did not install what was drawn for it.
+        true => app
+            .group
+            .stale()
+            .state
+            .keyring()
+            .keys
+            .last()
+            .map(|key| key.id),
+    };
+    let body = serde_json::json!({ "installed": installed.map(|id| id.to_string()) });
     Ok(written.label((StatusCode::CREATED, Json(body)).into_response()))
 }
 

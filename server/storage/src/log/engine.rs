@@ -125,7 +125,7 @@ pub(super) fn open(dir: &Path, settings: &LogSettings) -> io::Result<Engine> {
     config.wal.chunk_max_size = Some(settings.file_bytes);
     // The engine would cut anything that does not decode; what may be cut is decided in `tail`.
     config.wal.truncate_incomplete_record = Some(false);
-    // Grouping is done by the log thread, so waiting here only adds latency.
+    // One fsync is in flight and the next covers all that came since, so waiting here only adds latency.
     config.wal.flush_batch_wait = Some(std::time::Duration::ZERO);
     // It begins an fsync from the thread that ended the one before, which therefore must not wait for room: what it
     // waits for is what that thread does next. What may be queued is bounded where entries come from.
