@@ -4,6 +4,7 @@
 //! bare lower-case UUIDs, numbers carry their unit in the field's name. Nothing here depends on
 //! anything but serde, so the same file compiles for the browser.
 
+mod audit;
 mod clock;
 mod configuration;
 mod event;
@@ -18,9 +19,11 @@ mod secret;
 mod session;
 mod statistics;
 
+pub use audit::{AuditActor, AuditList, AuditRecord, AuditVerification};
 pub use clock::{Clock, ClockHold, ManagerClock};
 pub use configuration::{
-    Finding, Published, RolloutProgress, Version, VersionList, VersionSummary,
+    ChangeKind, ConfigurationChange, ConfigurationDiff, Drift, Finding, Published, RollbackRequest,
+    RolloutProgress, Version, VersionList, VersionSummary,
 };
 pub use event::{Event, EventKind, EventList};
 pub use feature_level::{FeatureLevel, ManagerFeatureLevel};
@@ -31,10 +34,11 @@ pub use manager::{
     Alarm, GroupStatus, LastBackup, LeadershipTransfer, Manager, ManagerInvitation, ManagerList,
     ManagerRole,
 };
-pub use node::{GatewayKind, JoinToken, Node, NodeList, NodeState};
+pub use node::{GatewayKind, JoinToken, Node, NodeList, NodeLog, NodeLogLine, NodeState};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
 pub use secret::{ManagerSecrets, Secret, SecretStatus};
 pub use session::{LoginRequest, Role, Session};
 pub use statistics::{
-    BackendTotals, EndpointTotals, Latency, NodeTotals, Statistics, StatisticsPoint, Totals,
+    BackendTotals, EndpointSeries, EndpointTotals, ErrorTotals, Latency, NodeTotals, ProcessPoint,
+    SeriesPoint, Statistics, StatisticsPoint, Totals,
 };

@@ -65,6 +65,41 @@ pub struct Node {
     pub recent_requests_per_s: Vec<Option<f64>>,
     pub memory_bytes: Option<u64>,
     pub cpu_percent: Option<f64>,
+    /// Open connections of clients.
+    #[serde(default)]
+    pub connections: Option<u64>,
+    /// Since when it takes no new traffic because an operator drained it; it keeps its seat.
+    #[serde(default)]
+    pub draining_since: Option<String>,
+    /// The gateway's file was changed by somebody else.
+    #[serde(default)]
+    pub drift: Option<crate::Drift>,
+    /// Since when another machine shows up under the same id.
+    #[serde(default)]
+    pub duplicate_since: Option<String>,
+    /// Name of the manager that its session is with, and when that heard from it last.
+    #[serde(default)]
+    pub session_manager: Option<String>,
+    #[serde(default)]
+    pub heard_at: Option<String>,
+}
+
+/// Answer of `GET /v1/nodes/{id}/log?lines=N`: the newest lines of the node program and its gateway, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLog {
+    pub node_id: String,
+    pub lines: Vec<NodeLogLine>,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLogLine {
+    pub time: String,
+    /// `ERROR`, `WARN`, `INFO` or `DEBUG`.
+    pub level: String,
+    /// `krakend-node` or `KRAKEND`.
+    pub source: String,
+    pub message: String,
 }
 
 /// Answer of `GET /v1/nodes`.

@@ -73,7 +73,48 @@ pub struct NodeTotals {
     pub reported_until: Option<String>,
 }
 
-/// Answer of `GET /v1/statistics?fleet=&node=&from=&to=`.
+/// One step of a series; steps without data are absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeriesPoint {
+    /// Start of the step.
+    pub start: String,
+    pub requests: u64,
+    pub errors: u64,
+    pub latency: Latency,
+}
+
+/// One endpoint over time, for heat strips.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointSeries {
+    pub endpoint: String,
+    pub method: String,
+    pub points: Vec<SeriesPoint>,
+}
+
+/// An endpoint and status code of 400 and above.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorTotals {
+    pub status: u16,
+    pub endpoint: String,
+    pub method: String,
+    pub requests: u64,
+}
+
+/// What a node's process used in one step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessPoint {
+    pub start: String,
+    pub cpu_percent: Option<f64>,
+    pub memory_bytes: Option<u64>,
+    pub connections: Option<u64>,
+    pub restarts: u32,
+}
+
+/// Answer of `GET /v1/statistics?fleet=&node=&endpoint=&method=&backend=&from=&to=&step=&top=&order=`.
+///
+/// `from` and `to` are RFC 3339, `step` a duration (`60s`, `1h`; a multiple of the windows that are left for the range, the finest
+/// by default), `top` how many endpoints and backends are told (the rest is summed as `(other)`), `order` is `requests`,
+/// `errors` or `p99`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     pub fleet: String,
@@ -90,4 +131,16 @@ pub struct Statistics {
     pub endpoints: Vec<EndpointTotals>,
     pub backends: Vec<BackendTotals>,
     pub nodes: Vec<NodeTotals>,
+    /// Length of a point.
+    #[serde(default)]
+    pub step_ms: u64,
+    /// The same endpoints as `endpoints`, over time.
+    #[serde(default)]
+    pub endpoint_series: Vec<EndpointSeries>,
+    /// Most frequent first.
+    #[serde(default)]
+    pub top_errors: Vec<ErrorTotals>,
+    /// Only where `node` is given.
+    #[serde(default)]
+    pub process: Vec<ProcessPoint>,
 }

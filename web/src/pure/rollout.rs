@@ -115,6 +115,12 @@ pub(crate) mod tests {
             recent_requests_per_s: Vec::new(),
             memory_bytes: None,
             cpu_percent: None,
+            connections: None,
+            draining_since: None,
+            drift: None,
+            duplicate_since: None,
+            session_manager: None,
+            heard_at: None,
         }
     }
 

@@ -183,6 +183,10 @@ mod tests {
             endpoints: Vec::new(),
             backends: Vec::new(),
             nodes: Vec::new(),
+            step_ms: 60_000,
+            endpoint_series: vec![],
+            top_errors: vec![],
+            process: vec![],
         }
     }
 

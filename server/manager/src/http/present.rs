@@ -74,6 +74,12 @@ pub fn node(app: &App, state: &ClusterState, node: &NodeRecord) -> api::Node {
         recent_requests_per_s: recent.map_or_else(Vec::new, |recent| sparkline(recent.iter())),
         memory_bytes: last.map(|last| last.memory_bytes),
         cpu_percent: last.map(|last| 100.0 * last.cpu_ms as f64 / duration_ms(last)),
+        connections: last.map(|last| last.connections),
+        draining_since: None,
+        drift: None,
+        duplicate_since: None,
+        session_manager: None,
+        heard_at: None,
     }
 }
 

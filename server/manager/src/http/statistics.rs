@@ -144,6 +144,10 @@ pub fn collect(
             .iter()
             .map(|(id, window)| node(state, *id, window, (from_window, to.min(now))))
             .collect(),
+        step_ms: WINDOW_MS,
+        endpoint_series: Vec::new(),
+        top_errors: Vec::new(),
+        process: Vec::new(),
     }
 }
 
