@@ -32,7 +32,7 @@ pub(crate) fn open<'a>(key: &[u8], sealed: &'a [u8]) -> Result<&'a [u8], String>
 }
 
 /// The key takes part so that a value found under another key is noticed.
-fn checksum(key: &[u8], value: &[u8]) -> u32 {
+pub(crate) fn checksum(key: &[u8], value: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
     hasher.update(value);
