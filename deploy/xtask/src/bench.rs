@@ -12,7 +12,7 @@ use crate::{build, golang, run};
 #[derive(Clone, Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct BenchArgs {
-    /// Passed on: group [--quick] [--json] [--seconds-each N] [--kills N] [--to leader|each] [--dir DIR], nodes [--nodes N]
+    /// Passed on: group [--quick] [--json] [--seconds-each N] [--kills N] [--nodes N] [--to leader|each] [--dir DIR], nodes [--nodes N]
     /// [--rest-s N] [--json] [--dir DIR], gossip [--quick] [--json] [--seed N], --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,

@@ -58,6 +58,13 @@ fn nodes(text: &str) -> Result<usize, String> {
     }
 }
 
+fn registered(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(nodes @ 0..=10_000) => Ok(nodes),
+        _ => Err("0 to 10000".into()),
+    }
+}
+
 /// Of `group`.
 #[derive(Clone, Debug, Args)]
 pub struct GroupArguments {
@@ -73,6 +80,9 @@ pub struct GroupArguments {
     /// How often the leader is killed [default: 30; 5 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub kills: Option<u32>,
+    /// Nodes that our group holds in its state meanwhile, registered and then silent
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = registered)]
+    pub nodes: usize,
     /// Which member the clients ask, in both groups
     #[arg(long, value_enum, default_value_t = Target::Leader)]
     pub to: Target,

@@ -10,6 +10,7 @@ use crate::etcd::Etcd;
 use crate::failover;
 use crate::load::{self, Kind};
 use crate::managers::Managers;
+use crate::nodes;
 use crate::peer::{Peer, ready};
 use crate::process::in_memory;
 use crate::report::{Memory, Report, Side};
@@ -59,6 +60,9 @@ async fn both(arguments: &GroupArguments, plan: &Plan, dir: &Path) -> Result<Rep
     managers
         .make_fleets(WRITERS.into_iter().max().unwrap_or(1))
         .await?;
+    if arguments.nodes > 0 {
+        nodes::populate(&mut managers, &arguments.manager, arguments.nodes).await?;
+    }
     let ours = measure(&mut managers, plan).await?;
     drop(managers);
     let mut etcd = Etcd::new(&dir.join("etcd"), &arguments.etcd)?;

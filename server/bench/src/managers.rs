@@ -150,14 +150,21 @@ impl Managers {
     /// # Errors
     /// It does not answer.
     pub async fn active(&self) -> Result<usize> {
-        #[derive(Deserialize)]
-        struct Nodes {
-            nodes_active: usize,
-        }
+        Ok(self.nodes_by_state().await?.nodes_active)
+    }
+
+    /// Nodes that the leader shows as down.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn nodes_down(&self) -> Result<usize> {
+        Ok(self.nodes_by_state().await?.nodes_down)
+    }
+
+    async fn nodes_by_state(&self) -> Result<NodesByState> {
         let path = "/v1/status?consistency=stale";
         let answer = self.ask(Method::GET, path, Bytes::new()).await?;
-        let nodes: Nodes = serde_json::from_slice(&answer).context("the status")?;
-        Ok(nodes.nodes_active)
+        serde_json::from_slice(&answer).context("the status")
     }
 
     fn connection(&self, member: usize) -> Result<Connection> {
@@ -175,6 +182,12 @@ impl Managers {
             .await?;
         serde_json::from_slice(&answer.ok()?.body).context("the status")
     }
+}
+
+#[derive(Deserialize)]
+struct NodesByState {
+    nodes_active: usize,
+    nodes_down: usize,
 }
 
 impl Peer for Managers {

@@ -79,7 +79,7 @@ async fn measure(arguments: &NodesArguments, dir: &Path) -> Result<NodesReport> 
     let mut managers = Managers::new(dir, &arguments.manager)?;
     managers.members_mut().start_all()?;
     ready(&mut managers).await?;
-    license(&managers, arguments).await?;
+    license(&managers, &arguments.manager, arguments.nodes).await?;
     let token = join_token(&managers, arguments.nodes).await?;
     let token = JoinToken::parse(&token).map_err(|error| anyhow::anyhow!("the token: {error}"))?;
     let leader = managers.leader().await?;
@@ -135,11 +135,64 @@ async fn measure(arguments: &NodesArguments, dir: &Path) -> Result<NodesReport> 
     })
 }
 
-async fn license(managers: &Managers, arguments: &NodesArguments) -> Result<()> {
-    let issued = tokio::process::Command::new(&arguments.manager)
+/// Registers nodes that then fall silent, and waits until the group holds all of them for down: what is measured next
+/// finds them in the state and nowhere else.
+///
+/// # Errors
+/// A node is not taken, or not all are down within ten minutes.
+pub async fn populate(managers: &mut Managers, program: &Path, nodes: usize) -> Result<()> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    license(managers, program, nodes).await?;
+    let token = join_token(managers, nodes).await?;
+    let token = JoinToken::parse(&token).map_err(|error| anyhow::anyhow!("the token: {error}"))?;
+    let leader = managers.leader().await?;
+    let address = managers.nodes()[leader].to_string();
+    eprintln!("registering {nodes} nodes");
+    futures::stream::iter(0..nodes)
+        .map(|number| register(number, &token, &address))
+        .buffer_unordered(ENROL_AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await?;
+    eprintln!("waiting until they count as down");
+    let began = Instant::now();
+    loop {
+        let down = managers.nodes_down().await.unwrap_or(0);
+        if down >= nodes {
+            return Ok(());
+        }
+        managers.members_mut().expect_running()?;
+        if began.elapsed() > LIMIT {
+            bail!("{down} of {nodes} nodes are down after {LIMIT:?}");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Enrols a node, has it take its seat, and ends its session.
+async fn register(number: usize, token: &JoinToken, address: &str) -> Result<()> {
+    let identity = enrol(token, address).await?;
+    let mut connection = connect(address, identity.material.clone()).await?;
+    let (out, outgoing) = mpsc::channel(1);
+    let message = Some(hello(number, &identity));
+    out.try_send(NodeMessage { message })
+        .context("the channel is new")?;
+    let incoming = connection.client.session(ReceiverStream::new(outgoing));
+    let mut incoming = incoming.await?.into_inner();
+    while let Some(message) = incoming.message().await? {
+        match message.message {
+            Some(In::Welcome(_)) => return Ok(()),
+            Some(In::Redirect(_) | In::Refused(_) | In::Farewell(_)) => break,
+            _ => {}
+        }
+    }
+    bail!("node {number} was not taken")
+}
+
+async fn license(managers: &Managers, program: &Path, nodes: usize) -> Result<()> {
+    let issued = tokio::process::Command::new(program)
         .args(["license", "issue", "--subscriber", "Bench", "--secret-file"])
         .arg(managers.secret())
-        .args(["--max-nodes", &arguments.nodes.to_string()])
+        .args(["--max-nodes", &nodes.to_string()])
         .output()
         .await
         .context("run `license issue`")?;
@@ -209,6 +262,22 @@ async fn live(
     }
 }
 
+fn hello(number: usize, identity: &Identity) -> Out {
+    Out::Hello(wire::Hello {
+        store_id: identity.store_id.to_vec().into(),
+        name: format!("sim-{number:04}"),
+        gateway_address: "127.0.0.1:8080".into(),
+        gossip_address: String::new(),
+        gateway_kind: "embedded".into(),
+        gateway_version: "0".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        applied: None,
+        ready: true,
+        sent_ms: 0,
+        run_id: Bytes::new(),
+    })
+}
+
 async fn session(
     number: usize,
     identity: &Identity,
@@ -222,19 +291,7 @@ async fn session(
         };
         out.try_send(message).context("the manager takes nothing")
     };
-    say(Out::Hello(wire::Hello {
-        store_id: identity.store_id.to_vec().into(),
-        name: format!("sim-{number:04}"),
-        gateway_address: "127.0.0.1:8080".into(),
-        gossip_address: String::new(),
-        gateway_kind: "embedded".into(),
-        gateway_version: "0".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        applied: None,
-        ready: true,
-        sent_ms: 0,
-        run_id: bytes::Bytes::new(),
-    }))?;
+    say(hello(number, identity))?;
     let incoming = connection.client.session(ReceiverStream::new(outgoing));
     let mut incoming = incoming.await?.into_inner();
     let mut beat = tokio::time::interval(HEARTBEAT);

@@ -50,7 +50,10 @@ fn a_record_that_the_engine_lost_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = StateStore::open(dir.path()).unwrap();
     for n in 0..10_u8 {
-        let changes = [(vec![n % 5], Some(vec![n; PACKED_AT_MOST + 1])), (vec![9], None)];
+        let changes = [
+            (vec![n % 5], Some(vec![n; PACKED_AT_MOST + 1])),
+            (vec![9], None),
+        ];
         store.write(b"1", changes).unwrap();
     }
     drop(store);
