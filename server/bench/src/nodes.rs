@@ -223,6 +223,7 @@ async fn session(
         out.try_send(message).context("the manager takes nothing")
     };
     say(Out::Hello(wire::Hello {
+        metrics_address: String::new(),
         store_id: identity.store_id.to_vec().into(),
         name: format!("sim-{number:04}"),
         gateway_address: "127.0.0.1:8080".into(),
