@@ -13,7 +13,8 @@ use crate::{build, golang, run};
 #[command(disable_help_flag = true)]
 pub struct BenchArgs {
     /// Passed on: group [--quick] [--json] [--seconds-each N] [--kills N] [--nodes N] [--to leader|each] [--dir DIR], nodes [--nodes N]
-    /// [--rest-s N] [--json] [--dir DIR], gossip [--quick] [--json] [--seed N], --help
+    /// [--rest-s N] [--json] [--dir DIR], gossip [--quick] [--json] [--seed N], statistics [--nodes N] [--endpoints N] [--days N]
+    /// [--json], --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -25,7 +26,7 @@ pub struct BenchArgs {
 pub fn run(args: &BenchArgs) -> Result<()> {
     let what = args.arguments.first().map_or("", String::as_str);
     let peer = match what {
-        "nodes" => None,
+        "nodes" | "statistics" => None,
         "gossip" => Some(peer(
             "memberlist",
             "memberlist to compare with",
@@ -36,7 +37,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let mut cargo = run::cargo_command();
     cargo.args(["build", "--locked", "--release", "--bins"]);
     let programs = match what {
-        "gossip" => &[][..],
+        "gossip" | "statistics" => &[][..],
         _ => &build::PACKAGES[..],
     };
     for package in programs {

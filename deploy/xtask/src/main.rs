@@ -6,6 +6,7 @@ mod demo;
 mod golang;
 mod jepsen;
 mod krakend;
+mod prometheus;
 mod run;
 mod setup;
 mod sim;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{krakend, run};
+use crate::{krakend, prometheus, run};
 
 /// A thing that may be missing, and the Debian packages that bring it.
 struct Need {
@@ -59,6 +59,15 @@ pub fn ensure(all: bool) -> Result<()> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.there)()).collect();
     if !missing.is_empty() {
         install(&missing, all)?;
+    }
+    match prometheus::ensure()? {
+        Some(dir) => eprintln!("setup: Prometheus in {}", dir.display()),
+        None if run::is_ci() => {
+            bail!(
+                "there is neither a prometheus nor apt-get to fetch it; with CI=true that is a failure"
+            )
+        }
+        None => eprintln!("setup: no prometheus and no apt-get; its test is left out"),
     }
     match krakend::ensure()? {
         Some(path) => eprintln!("setup: KrakenD {}", path.display()),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::web::WebArgs;
-use crate::{build, krakend, run, setup, web};
+use crate::{build, krakend, prometheus, run, setup, web};
 
 /// Runs everything; stops at the first stage that fails.
 ///
@@ -68,6 +68,9 @@ fn tests(skips: &Path) -> Result<()> {
         .env("XTASK_SKIPS", skips);
     if let Some(krakend) = krakend::ensure()? {
         cargo.env("KRAKEND_BIN", krakend);
+    }
+    if let Some(dir) = prometheus::ensure()? {
+        cargo.env("PROMETHEUS_DIR", dir);
     }
     run::run(&mut cargo)
 }

@@ -125,6 +125,19 @@ impl Pool {
         Ok(pool)
     }
 
+    /// Where the gateway serves.
+    pub fn public(&self, at: usize) -> SocketAddr {
+        self.nodes[at].public
+    }
+
+    /// Publishes a fleet's first version, and waits until all serve it.
+    pub async fn publish_document(&self, group: &Group, document: &Value) -> Result<()> {
+        let ask = Ask::json("POST", "/v1/fleets/default/versions", document);
+        let ask = ask.header("if-none-match", "*");
+        group.ask(0, ask).await?.ok()?;
+        self.all_serve_the_first().await
+    }
+
     pub fn id(&self, at: usize) -> &str {
         &self.nodes[at].id
     }
@@ -248,6 +261,10 @@ impl Pool {
     /// A version that the gateway answers by itself, and waits until all serve it.
     pub async fn publish(&self, group: &Group) -> Result<()> {
         group.publish(0).await?;
+        self.all_serve_the_first().await
+    }
+
+    async fn all_serve_the_first(&self) -> Result<()> {
         until("all serve the version", LIMIT, || async {
             for at in 0..self.nodes.len() {
                 let status = self.status(at).await?;

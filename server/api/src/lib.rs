@@ -40,5 +40,5 @@ pub use secret::{ManagerSecrets, Secret, SecretStatus};
 pub use session::{LoginRequest, Role, Session};
 pub use statistics::{
     BackendTotals, EndpointSeries, EndpointTotals, ErrorTotals, Latency, NodeTotals, ProcessPoint,
-    SeriesPoint, Statistics, StatisticsPoint, Totals,
+    SeriesPoint, Statistics, StatisticsDetail, StatisticsPoint, Totals,
 };

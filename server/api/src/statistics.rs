@@ -143,4 +143,17 @@ pub struct Statistics {
     /// Only where `node` is given.
     #[serde(default)]
     pub process: Vec<ProcessPoint>,
+    #[serde(default)]
+    pub detail: StatisticsDetail,
+}
+
+/// How detailed the answer is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatisticsDetail {
+    /// Length of the steps of `endpoint_series`: `step_ms`, or a multiple of it where the range has more than 120 steps.
+    pub series_step_ms: u64,
+    /// Where `node` is given: its endpoints and backends are known from here on, its totals for the whole range.
+    pub endpoints_from: Option<String>,
+    /// A node or a window had more series than are kept: the rest is summed in the row `(other)`.
+    pub other: bool,
 }

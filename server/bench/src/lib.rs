@@ -28,5 +28,6 @@ pub mod nodes;
 pub mod peer;
 pub mod process;
 pub mod report;
+pub mod statistics;
 pub mod summary;
 pub mod value;

@@ -10,6 +10,7 @@ async fn main() -> ExitCode {
     let ended = match Arguments::parse().what {
         What::Group(arguments) => krakend_bench::group::run(&arguments).await,
         What::Nodes(arguments) => krakend_bench::nodes::run(&arguments).await,
+        What::Statistics(arguments) => krakend_bench::statistics::run(&arguments),
         What::Gossip(arguments) => krakend_bench::gossip::run(&arguments).await,
     };
     match ended {

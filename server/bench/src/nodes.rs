@@ -273,8 +273,7 @@ fn hello(number: usize, identity: &Identity) -> Out {
         version: env!("CARGO_PKG_VERSION").into(),
         applied: None,
         ready: true,
-        sent_ms: 0,
-        run_id: Bytes::new(),
+        ..wire::Hello::default()
     })
 }
 

@@ -196,6 +196,23 @@ pub enum Command {
         node_id: NodeId,
         revision: u64,
     },
+    /// The room that windows of statistics have, as the leader's settings say.
+    SetStatisticsLimit {
+        max_bytes: u64,
+        by: String,
+    },
+    /// Minutes of statistics before this, and these late ones, were passed on to another system.
+    ReportExport {
+        until_ms: Millis,
+        late: Vec<Millis>,
+        /// Log index of the state that was passed on.
+        seen: u64,
+    },
+    /// Where a node's own figures can be read.
+    SetMetricsAddress {
+        node_id: NodeId,
+        address: String,
+    },
 }
 
 impl Command {
@@ -213,6 +230,9 @@ impl Command {
             | Self::UseGossipKey { .. }
             | Self::RemoveGossipKey { .. }
             | Self::AcknowledgeKeyring { .. } => 4,
+            Self::SetStatisticsLimit { .. }
+            | Self::ReportExport { .. }
+            | Self::SetMetricsAddress { .. } => 5,
             Self::Idempotent { command, .. } => command.needs_level(),
             // Raising is how a group gets to where it may use what is new.
             _ => 1,

@@ -44,6 +44,11 @@ impl FleetName {
         Self("default".into())
     }
 
+    /// Before all names, for ranges.
+    pub(crate) fn lowest() -> Self {
+        Self("".into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -18,6 +18,7 @@ mod node;
 mod outcome;
 mod record;
 mod secret;
+mod series;
 mod sketch;
 mod staging;
 mod state;
@@ -53,6 +54,12 @@ pub use secret::{
     CertificateLife, Dependents, NodeCertificate, SecretHolder, SecretId, SecretRecord, SecretStep,
     next_secret_step, voters_without,
 };
+pub use series::{
+    Cells, DEFAULT_STATISTICS_BYTES, ErrorRow, HOUR_MS, Header, Kind, MIN_STATISTICS_BYTES,
+    MINUTE_MS, Merged, NodeRow, OTHER_SERIES, Order, Packed, ProcessStep, QueryError, Row,
+    SeriesKey, SeriesMeta, SeriesRow, StatisticsAnswer, StatisticsQuery, StepFigures, Tier,
+    plan_step, query_statistics,
+};
 pub use sketch::Sketch;
 pub use staging::{Chunk, StagedBody};
 pub use state::{ClusterState, Fleet, Meta};
@@ -65,7 +72,7 @@ pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
 
 /// Highest feature level that this program supports: the newest commands and formats that it can apply.
-pub const FEATURE_LEVEL: u32 = 4;
+pub const FEATURE_LEVEL: u32 = 5;
 
 /// UTC time in milliseconds since 1970.
 pub type Millis = u64;

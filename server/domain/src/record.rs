@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{FleetName, ManagerId, Millis, NodeId, TokenId, WindowKey};
+use crate::{FleetName, ManagerId, Millis, NodeId, SeriesKey, TokenId, WindowKey};
 
 /// Key of one persisted record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,6 +41,12 @@ pub enum RecordKey {
     Keyring,
     /// The revision of the key ring that a node holds.
     KeyringHeld(NodeId),
+    /// A window of statistics, from feature level 5 on.
+    Series(SeriesKey),
+    /// How far windows have been folded, and how much room they have.
+    SeriesMeta,
+    /// Where a node's own figures can be read.
+    MetricsAddress(NodeId),
 }
 
 /// A persisted record that cannot be read.

@@ -22,6 +22,7 @@ pub struct Sample {
     pub end_ms: Millis,
     pub endpoints: Vec<EndpointSample>,
     pub backends: Vec<BackendSample>,
+    /// Open at the end; programs before feature level 5 count those that were accepted.
     pub connections: u64,
     pub memory_bytes: u64,
     /// CPU time spent in the interval by node and gateway.

@@ -38,12 +38,15 @@ impl Topic {
             RecordKey::Node(_)
             | RecordKey::Certificate(_)
             | RecordKey::NodeNote(_)
-            | RecordKey::KeyringHeld(_) => Some(Self::Nodes),
+            | RecordKey::KeyringHeld(_)
+            | RecordKey::MetricsAddress(_) => Some(Self::Nodes),
             RecordKey::Fleet(_) => Some(Self::Fleets),
             RecordKey::Version(..) => Some(Self::Versions),
             RecordKey::License | RecordKey::LicenseNotes => Some(Self::License),
             RecordKey::Token(_) | RecordKey::JoinToken(_) => Some(Self::Tokens),
-            RecordKey::Recent(_) | RecordKey::Window(_) => Some(Self::Statistics),
+            RecordKey::Recent(_) | RecordKey::Window(_) | RecordKey::Series(_) => {
+                Some(Self::Statistics)
+            }
             RecordKey::Event(..) => Some(Self::Events),
             RecordKey::Clock => Some(Self::Clock),
             RecordKey::Meta
@@ -53,6 +56,7 @@ impl Topic {
             | RecordKey::StagedChunk(..)
             | RecordKey::Idempotency(_)
             | RecordKey::IdempotencyAge(..)
+            | RecordKey::SeriesMeta
             | RecordKey::Changes => None,
         }
     }

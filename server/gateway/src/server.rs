@@ -193,7 +193,7 @@ async fn serve(
     engine: Engine,
     mut stage: watch::Receiver<Stage>,
 ) {
-    engine.statistics().record_connection();
+    let _open = engine.statistics().record_connection();
     // Small answers must not wait for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "the connection has no TCP_NODELAY");

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backups, clock, control,
     epoch::NewestObeyed,
-    http, join,
+    http, influx, join,
     licensing::{self, Licensing},
     nodes::{self, Sessions},
     settings::{Settings, TimersProfile},
@@ -94,6 +94,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tasks.spawn(control::run(app.clone()));
     tasks.spawn(control::stay_reachable(app.clone()));
     tasks.spawn(backups::run(app.clone()));
+    tasks.spawn(influx::run(app.clone()));
     tasks.spawn(trust::keep(app.clone()));
     tasks.spawn(licensing::run(app.clone()));
     announce(&app);

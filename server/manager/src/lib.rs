@@ -8,6 +8,7 @@ pub mod control;
 pub mod duration;
 pub mod epoch;
 pub mod http;
+mod influx;
 mod join;
 pub mod license;
 mod licensing;

@@ -7,8 +7,10 @@ use serde::Deserialize;
 use crate::log::LogFormat;
 
 mod backups;
+mod influx;
 
 pub use backups::BackupSettings;
+pub use influx::InfluxSettings;
 
 /// Where the settings file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/krakend/cluster-manager.yml";
@@ -96,6 +98,18 @@ pub struct Partial {
     /// the disk if that is less]
     #[arg(long)]
     pub disk_reserve_bytes: Option<u64>,
+    /// Room for the windows of statistics, in bytes; the oldest go above it. The leader's holds [default: 536870912]
+    #[arg(long)]
+    pub statistics_max_bytes: Option<u64>,
+    /// http:// address that takes InfluxDB's line protocol, with its query (/api/v2/write?org=..&bucket=..) [default: none]
+    #[arg(long)]
+    pub influx_url: Option<String>,
+    /// File with the token for `influx_url`, read at each use [default: none is sent]
+    #[arg(long)]
+    pub influx_token_file: Option<PathBuf>,
+    /// Time between two looks for closed minutes, for instance 60s [default: 10s]
+    #[arg(long)]
+    pub influx_every: Option<String>,
     /// Let /metrics be read without a token [default: false]
     #[arg(long)]
     pub metrics_open: Option<bool>,
@@ -138,6 +152,8 @@ pub struct Settings {
     pub lease_ms: u64,
     pub certificate_life_ms: u64,
     pub backups: Option<BackupSettings>,
+    pub statistics_max_bytes: u64,
+    pub influx: Option<InfluxSettings>,
     pub max_document_bytes: usize,
     pub disk_reserve_bytes: Option<u64>,
     pub metrics_open: bool,
@@ -191,6 +207,10 @@ const KEYS: &[&str] = &[
     "backup_keep",
     "max_document_bytes",
     "disk_reserve_bytes",
+    "statistics_max_bytes",
+    "influx_url",
+    "influx_token_file",
+    "influx_every",
     "metrics_open",
     "log_format",
     "log_level",
@@ -273,6 +293,7 @@ fn read_environment(
             | "metrics_open"
             | "backup_keep"
             | "disk_reserve_bytes"
+            | "statistics_max_bytes"
             | "max_document_bytes" => {
                 serde_yaml_ng::from_str(&value).map_err(|error| wrong(error.to_string()))?
             }
@@ -316,6 +337,10 @@ impl Partial {
             backup_keep: self.backup_keep.or(other.backup_keep),
             max_document_bytes: self.max_document_bytes.or(other.max_document_bytes),
             disk_reserve_bytes: self.disk_reserve_bytes.or(other.disk_reserve_bytes),
+            statistics_max_bytes: self.statistics_max_bytes.or(other.statistics_max_bytes),
+            influx_url: self.influx_url.or(other.influx_url),
+            influx_token_file: self.influx_token_file.or(other.influx_token_file),
+            influx_every: self.influx_every.or(other.influx_every),
             metrics_open: self.metrics_open.or(other.metrics_open),
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
@@ -324,6 +349,7 @@ impl Partial {
 
     fn resolve(self) -> Result<Settings, SettingsError> {
         let backups = backups::resolve(&self)?;
+        let influx = influx::resolve(&self)?;
         let host = gethostname::gethostname().to_string_lossy().into_owned();
         let listen = self.listen.unwrap_or_else(|| "0.0.0.0".into());
         let port = |given: Option<String>, port: u16| given.unwrap_or(format!("{listen}:{port}"));
@@ -369,6 +395,11 @@ impl Partial {
             lease_ms: self.lease_s.unwrap_or(604_800).saturating_mul(1000),
             certificate_life_ms: certificate_life(self.certificate_life_s)?,
             backups,
+            statistics_max_bytes: self
+                .statistics_max_bytes
+                .unwrap_or(krakend_domain::DEFAULT_STATISTICS_BYTES)
+                .max(krakend_domain::MIN_STATISTICS_BYTES),
+            influx,
             max_document_bytes: self.max_document_bytes.unwrap_or(MAX_DOCUMENT_BYTES),
             disk_reserve_bytes: self.disk_reserve_bytes,
             metrics_open: self.metrics_open.unwrap_or(false),

@@ -117,6 +117,11 @@ pub fn page(board: &StatusBoard) -> String {
         "Client connections, as of the newest sample.",
         board.totals.connections(),
     );
+    page.gauge(
+        "gateway_open_connections",
+        "Client connections that were open at the newest sample.",
+        board.totals.open_connections(),
+    );
     page.counter(
         "gateway_backend_errors_total",
         "Calls of backends without a usable answer, as of the newest sample.",
@@ -133,6 +138,11 @@ pub fn page(board: &StatusBoard) -> String {
         "memory_bytes",
         "Resident memory of this program.",
         own.map_or(0, |own| own.memory_bytes),
+    );
+    page.counter(
+        "cpu_milliseconds_total",
+        "Processor time of this program.",
+        own.map_or(0, |own| own.cpu_ms),
     );
     members(&mut page, board);
     page.gauge(

@@ -187,6 +187,7 @@ mod tests {
             endpoint_series: vec![],
             top_errors: vec![],
             process: vec![],
+            detail: Default::default(),
         }
     }
 

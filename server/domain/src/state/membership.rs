@@ -151,6 +151,7 @@ impl Transaction<'_> {
 
     pub(super) fn apply_tick(&mut self) -> Result<Applied, Rejected> {
         self.forget_windows();
+        self.tick_series();
         self.forget_idempotency_keys();
         self.forget_removed_nodes();
         self.forget_given_up();
@@ -206,6 +207,9 @@ impl Transaction<'_> {
             }
             if self.state.certificates.remove(&id).is_some() {
                 self.changed(RecordKey::Certificate(id));
+            }
+            if self.state.metrics_addresses.remove(&id).is_some() {
+                self.changed(RecordKey::MetricsAddress(id));
             }
             if self.state.keyring_held.remove(&id).is_some() {
                 self.changed(RecordKey::KeyringHeld(id));

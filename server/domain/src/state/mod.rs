@@ -13,6 +13,7 @@ mod persist;
 mod read;
 mod recording;
 mod secret;
+mod series;
 mod staging;
 mod tokens;
 mod transaction;
@@ -31,8 +32,8 @@ use crate::{
     Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
     IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes, LicenseRecord, LicenseState,
     LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord,
-    NodeWindow, Outcome, RecentSample, Rejected, SecretRecord, StagedBody, TokenId, TokenRecord,
-    VersionRecord, WindowKey,
+    NodeWindow, Outcome, Packed, RecentSample, Rejected, SecretRecord, SeriesKey, SeriesMeta,
+    StagedBody, TokenId, TokenRecord, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -66,6 +67,11 @@ pub struct ClusterState {
     pub(crate) notes: OrdMap<NodeId, NodeNote>,
     pub(crate) keyring: Keyring,
     pub(crate) keyring_held: OrdMap<NodeId, u64>,
+    pub(crate) series: OrdMap<SeriesKey, Packed>,
+    /// What `series` takes; follows from it.
+    pub(crate) series_bytes: u64,
+    pub(crate) series_meta: SeriesMeta,
+    pub(crate) metrics_addresses: OrdMap<NodeId, String>,
 }
 
 /// Facts about the state as a whole.
@@ -212,6 +218,17 @@ impl Transaction<'_> {
             Command::RemoveGossipKey { id, by } => self.apply_remove_gossip_key(*id, by),
             Command::AcknowledgeKeyring { node_id, revision } => {
                 self.apply_acknowledge_keyring(*node_id, *revision)
+            }
+            Command::SetStatisticsLimit { max_bytes, by: _ } => {
+                self.apply_set_statistics_limit(*max_bytes)
+            }
+            Command::ReportExport {
+                until_ms,
+                late,
+                seen,
+            } => self.apply_report_export(*until_ms, late, *seen),
+            Command::SetMetricsAddress { node_id, address } => {
+                self.apply_set_metrics_address(*node_id, address)
             }
         }
     }

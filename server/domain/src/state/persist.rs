@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use super::ClusterState;
 use crate::record::{decode, encode};
-use crate::{BackupStatus, Keyring, LicenseNotes, RecordError, RecordKey, SecretRecord, WindowKey};
+use crate::series::WINDOW_OVERHEAD_BYTES;
+use crate::{
+    BackupStatus, Keyring, LicenseNotes, Packed, RecordError, RecordKey, SecretRecord, SeriesMeta,
+    WindowKey,
+};
 
 impl ClusterState {
     /// The record's bytes, or `None` when it is gone.
@@ -57,6 +61,11 @@ impl ClusterState {
                 (self.keyring != Keyring::default()).then(|| encode(&self.keyring))
             }
             RecordKey::KeyringHeld(id) => self.keyring_held.get(id).map(encode),
+            RecordKey::Series(key) => self.series.get(key).map(|it| encode(&it.0)),
+            RecordKey::MetricsAddress(id) => self.metrics_addresses.get(id).map(encode),
+            RecordKey::SeriesMeta => {
+                (self.series_meta != SeriesMeta::default()).then(|| encode(&self.series_meta))
+            }
         }
     }
 
@@ -113,6 +122,14 @@ impl ClusterState {
                     .keys()
                     .copied()
                     .map(RecordKey::KeyringHeld),
+            )
+            .chain(self.series.keys().cloned().map(RecordKey::Series))
+            .chain([RecordKey::SeriesMeta])
+            .chain(
+                self.metrics_addresses
+                    .keys()
+                    .copied()
+                    .map(RecordKey::MetricsAddress),
             )
     }
 
@@ -199,6 +216,15 @@ impl ClusterState {
             RecordKey::Keyring => self.keyring = decode(&key, value)?,
             RecordKey::KeyringHeld(id) => {
                 self.keyring_held.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Series(series) => {
+                let window = Packed(decode(&key, value)?);
+                self.series_bytes += window.len() + WINDOW_OVERHEAD_BYTES;
+                self.series.insert(series.clone(), window);
+            }
+            RecordKey::SeriesMeta => self.series_meta = decode(&key, value)?,
+            RecordKey::MetricsAddress(id) => {
+                self.metrics_addresses.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Transaction;
 use crate::{
-    Applied, NodeId, NodeRecord, RecentSample, RecordKey, Rejected, Sample, SampleStream, WindowKey,
+    Applied, FleetName, NodeId, NodeRecord, Packed, RecentSample, RecordKey, Rejected, Sample,
+    SampleStream, WindowKey,
 };
 
 /// Samples in short that are kept for the sparkline: five minutes.
@@ -30,14 +31,12 @@ impl Transaction<'_> {
             }
             through_seq = sample.seq;
             reported = reported.max(Some(sample.end_ms));
-            let key = WindowKey {
-                fleet: fleet.clone(),
-                start_ms: sample.window_start_ms(),
-                node_id,
-            };
-            let window = self.state.windows.entry(key.clone()).or_default();
-            Arc::make_mut(window).add(sample);
-            self.changed(RecordKey::Window(key));
+            if self.state.meta.feature_level >= super::series::LEVEL {
+                let packed = Packed::of_sample(sample);
+                self.add_packed(&fleet, node_id, sample.start_ms, &packed);
+            } else {
+                self.add_to_window(&fleet, node_id, sample);
+            }
             self.remember_recent(node_id, sample.summary());
         }
         if through_seq > known_seq
@@ -48,10 +47,23 @@ impl Transaction<'_> {
             // Whoever waits for nodes is not woken by each batch.
             self.changed_quietly(RecordKey::Node(node_id));
         }
+        self.take_over_windows();
         Ok(Applied::StatisticsRecorded {
             stream,
             through_seq,
         })
+    }
+
+    /// As managers below feature level 5 do it.
+    fn add_to_window(&mut self, fleet: &FleetName, node_id: NodeId, sample: &Sample) {
+        let key = WindowKey {
+            fleet: fleet.clone(),
+            start_ms: sample.window_start_ms(),
+            node_id,
+        };
+        let window = self.state.windows.entry(key.clone()).or_default();
+        Arc::make_mut(window).add(sample);
+        self.changed(RecordKey::Window(key));
     }
 
     fn remember_recent(&mut self, node_id: NodeId, sample: RecentSample) {

@@ -54,6 +54,14 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// As [`Self::changed`], for a record that no other step of this entry names.
+    pub(super) fn changed_once(&mut self, key: RecordKey) {
+        if let Some(topic) = Topic::of(&key) {
+            self.touch(topic);
+        }
+        self.changed.push(key);
+    }
+
     pub(super) fn touch(&mut self, topic: Topic) {
         self.touched.insert(topic);
     }

@@ -33,8 +33,19 @@ pub struct Statistics {
     endpoints: RwLock<HashMap<Key, Arc<EndpointSeries>>>,
     backends: RwLock<HashMap<Key, Arc<BackendSeries>>>,
     connections: AtomicU64,
+    open: AtomicU64,
     /// Connections already given out by [`Statistics::take_interval`]; its lock also makes takes follow one another.
     taken_connections: Mutex<u64>,
+}
+
+/// One open connection of a client.
+#[derive(Debug)]
+pub struct OpenConnection(Arc<Statistics>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Statistics {
@@ -65,9 +76,11 @@ impl Statistics {
         self.backend(host, url_pattern).record(outcome, latency);
     }
 
-    /// Counts one accepted client connection.
-    pub fn record_connection(&self) {
+    /// Counts one accepted client connection, open until the answer is dropped.
+    pub fn record_connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(self.clone())
     }
 
     /// Everything since the start, sorted by endpoint and by host.
@@ -84,6 +97,7 @@ impl Statistics {
             endpoints,
             backends,
             connections: self.connections.load(Ordering::Relaxed),
+            open_connections: self.open.load(Ordering::Relaxed),
         }
         .sorted()
     }
@@ -108,6 +122,7 @@ impl Statistics {
             endpoints,
             backends,
             connections,
+            open_connections: self.open.load(Ordering::Relaxed),
         }
         .sorted()
     }

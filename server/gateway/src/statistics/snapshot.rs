@@ -18,6 +18,8 @@ pub struct StatisticsSnapshot {
     pub backends: Vec<BackendStatistics>,
     /// Client connections accepted.
     pub connections: u64,
+    /// Client connections open at the end of the span.
+    pub open_connections: u64,
 }
 
 /// Requests to one endpoint.

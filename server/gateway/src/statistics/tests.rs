@@ -6,20 +6,24 @@ const MS: Duration = Duration::from_millis(1);
 fn intervals_add_up_to_the_total() {
     let statistics = Statistics::new();
     let (mut taken, mut connections) = (0, 0);
+    let mut open = Vec::new();
     for round in 0..5u16 {
         for i in 0..=round {
             statistics.record_request("/a/{id}", "GET", 200 + i, 3 * MS);
-            statistics.record_connection();
+            open.push(statistics.record_connection());
         }
         let interval = statistics.take_interval();
         taken += interval.endpoints[0].requests();
         connections += interval.connections;
+        assert_eq!(interval.open_connections, open.len() as u64);
         assert_eq!(
             interval.endpoints[0].latency.count() as u64,
             u64::from(round) + 1
         );
     }
+    open.clear();
     let total = statistics.snapshot();
+    assert_eq!(total.open_connections, 0);
     assert_eq!(
         (total.endpoints[0].requests(), total.connections),
         (taken, connections)

@@ -86,6 +86,7 @@ async fn lead(app: &App, term: u64) {
         }
         steps.extend(clocks::reports(app, &view.state));
         steps.extend(first_word(app, &view.state));
+        steps.extend(statistics_limit(app, &view.state));
         for command in steps {
             if let Err(error) = propose(app, command).await {
                 tracing::debug!("a step was not taken: {error}");
@@ -171,6 +172,17 @@ fn first_word(app: &App, state: &krakend_domain::ClusterState) -> Option<Command
     };
     let unsaid = state.secret().in_use.is_none() && state.meta().group_id.is_some();
     (unsaid && state.meta().feature_level >= command.needs_level()).then_some(command)
+}
+
+/// The room for statistics is in the state, because every manager has to drop the same windows. The leader's settings hold.
+fn statistics_limit(app: &App, state: &krakend_domain::ClusterState) -> Option<Command> {
+    let max_bytes = app.settings.statistics_max_bytes;
+    let command = Command::SetStatisticsLimit {
+        max_bytes,
+        by: app.settings.name.clone(),
+    };
+    let known = state.series_meta().max_bytes == max_bytes;
+    (!known && state.meta().feature_level >= command.needs_level()).then_some(command)
 }
 
 fn register(app: &App) -> Command {

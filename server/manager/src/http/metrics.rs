@@ -9,11 +9,11 @@ use krakend_domain::{LicenseState, NodeState};
 use krakend_raft::StateView;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use super::{access::Caller, problem::Failure, raft_metrics};
+use super::{access::Caller, fleet_metrics, problem::Failure, raft_metrics};
 use crate::{app::App, clock};
 
 /// Prometheus text format. Needs a token unless `metrics_open` is set.
@@ -24,12 +24,21 @@ pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Respo
     let mut text = String::new();
     // Writing into a string cannot fail.
     let _ = encode(&mut text, &registry(&app));
+    fleet_metrics::append(&mut text, &app.group.stale().state);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
+/// What only grows: name, help and value.
+type Counts = Vec<(&'static str, &'static str, u64)>;
+
 /// Requests by what became of them, what waits, and the clocks.
-fn requests(app: &App, view: &StateView, gauge: &mut impl FnMut(&str, &str, u64)) {
+fn requests(
+    app: &App,
+    view: &StateView,
+    counts: &mut Counts,
+    gauge: &mut impl FnMut(&str, &str, u64),
+) {
     let shared = &app.http;
     let it = &shared.counters;
     for (name, help, counter) in [
@@ -86,7 +95,7 @@ fn requests(app: &App, view: &StateView, gauge: &mut impl FnMut(&str, &str, u64)
             &it.streams_gone,
         ),
     ] {
-        gauge(name, help, counter.load(Ordering::Relaxed));
+        counts.push((name, help, counter.load(Ordering::Relaxed)));
     }
     gauge(
         "writes_waiting",
@@ -243,23 +252,24 @@ fn registry(app: &App) -> Registry {
         "1 while scheduled backups fail",
         u64::from(backup.failing.is_some()),
     );
-    requests(app, &view, &mut gauge);
+    let mut counts = Counts::new();
+    requests(app, &view, &mut counts, &mut gauge);
     let counters = app.gossip.counters();
-    gauge(
+    counts.push((
         "gossip_packets_refused",
         "Gossip packets with a bad MAC",
         counters.bad_mac,
-    );
-    gauge(
+    ));
+    counts.push((
         "gossip_packets_replayed",
         "Gossip packets seen before",
         counters.replayed,
-    );
-    gauge(
+    ));
+    counts.push((
         "gossip_packets_malformed",
         "Gossip packets that do not parse, or are too long",
         counters.malformed + counters.oversized,
-    );
+    ));
     gauge(
         "gossip_health",
         "How far gossip doubts this manager's own speed: 0 not at all, 8 the most",
@@ -272,6 +282,11 @@ fn registry(app: &App) -> Registry {
         "Other managers and nodes that gossip holds for alive",
         alive as u64,
     );
+    for (name, help, value) in counts {
+        let counter: Counter = Counter::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
+    }
     let states = Family::<Vec<(String, String)>, Gauge>::default();
     for (state, name) in [
         (LicenseState::Valid, "valid"),

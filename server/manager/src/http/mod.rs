@@ -7,8 +7,10 @@ mod clock;
 mod configuration;
 mod cookie;
 mod deadline;
+mod discovery;
 mod events;
 mod feature_level;
+mod fleet_metrics;
 mod fleets;
 mod group;
 mod keyring;
@@ -118,6 +120,7 @@ fn router(app: App) -> Router {
         .route("/v1/keyring/{key}", delete(keyring::remove))
         .route("/v1/keyring/{key}/use", post(keyring::activate))
         .route("/v1/statistics", get(statistics::query))
+        .route("/v1/discovery/prometheus", get(discovery::prometheus))
         .route("/v1/events", get(events::events))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/tokens/{id}", delete(tokens::revoke))

@@ -203,6 +203,24 @@ pub async fn record(
     }
 }
 
+/// Writes down where a node's own figures can be read. A hint for Prometheus: without it the session goes on.
+pub async fn metrics_address(app: &App, node_id: NodeId, address: &str) {
+    let state = app.group.stale().state;
+    let parses = address.parse::<std::net::SocketAddr>().is_ok();
+    if !parses || state.metrics_address(node_id) == Some(address) {
+        return;
+    }
+    let command = Command::SetMetricsAddress {
+        node_id,
+        address: address.into(),
+    };
+    if state.meta().feature_level >= command.needs_level()
+        && let Err(error) = propose(app, command).await
+    {
+        tracing::debug!("a metrics address was not written: {error}");
+    }
+}
+
 /// Whether a node should fetch a new certificate.
 pub fn is_due(app: &App, certificate: &NodeCertificate) -> bool {
     let now_ms = clock::decide_ms(&app.group.stale().state);

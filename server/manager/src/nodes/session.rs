@@ -95,6 +95,7 @@ async fn drive(
     };
     say(out, Out::Welcome(welcome)).await?;
     record_certificate(app, node_id, certified.certificate).await?;
+    super::certified::metrics_address(app, node_id, &hello.metrics_address).await;
     if let Some(applied) = hello.applied {
         acknowledge(app, node_id, applied).await?;
     }

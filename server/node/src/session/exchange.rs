@@ -194,7 +194,12 @@ impl Exchange<'_> {
         let gossip = self
             .membership
             .map(|membership| membership.advertise().to_string());
+        let mut metrics = follower.settings.api_listen;
+        if metrics.ip().is_unspecified() {
+            metrics.set_ip(self.connection.local_ip);
+        }
         wire::Hello {
+            metrics_address: metrics.to_string(),
             store_id: follower.store_id.as_bytes().to_vec().into(),
             name: follower.settings.name.clone(),
             gateway_address: gateway.to_string(),

@@ -3,7 +3,7 @@ use krakend_gateway::StatisticsSnapshot;
 
 /// Moves an interval's counters into a sample.
 pub fn fill(sample: &mut Sample, counted: StatisticsSnapshot) {
-    sample.connections = counted.connections;
+    sample.connections = counted.open_connections;
     sample.endpoints = (counted.endpoints.into_iter())
         .map(|endpoint| EndpointSample {
             endpoint: endpoint.endpoint,

@@ -8,6 +8,7 @@ pub struct Totals {
     /// By the first digit of the status.
     requests: [AtomicU64; 6],
     connections: AtomicU64,
+    open_connections: AtomicU64,
     backend_errors: AtomicU64,
 }
 
@@ -23,6 +24,8 @@ impl Totals {
         self.backend_errors.fetch_add(errors, Ordering::Relaxed);
         self.connections
             .fetch_add(counted.connections, Ordering::Relaxed);
+        self.open_connections
+            .store(counted.open_connections, Ordering::Relaxed);
     }
 
     /// Requests by class of status: `2xx` and so on.
@@ -33,6 +36,10 @@ impl Totals {
 
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    pub fn open_connections(&self) -> u64 {
+        self.open_connections.load(Ordering::Relaxed)
     }
 
     pub fn backend_errors(&self) -> u64 {

@@ -166,7 +166,7 @@ fn kind(key: &RecordKey) -> &'static str {
         | RecordKey::KeyringHeld(_)
         | RecordKey::Changes => "group",
         RecordKey::Manager(_) => "managers",
-        RecordKey::Node(_) => "nodes",
+        RecordKey::Node(_) | RecordKey::MetricsAddress(_) => "nodes",
         RecordKey::Certificate(_) => "certificates",
         RecordKey::Fleet(_) => "fleets",
         RecordKey::Version(..) => "versions",
@@ -174,7 +174,10 @@ fn kind(key: &RecordKey) -> &'static str {
         RecordKey::License => "licences",
         RecordKey::Token(_) => "tokens",
         RecordKey::JoinToken(_) => "join tokens",
-        RecordKey::Recent(_) | RecordKey::Window(_) => "statistics",
+        RecordKey::Recent(_)
+        | RecordKey::Window(_)
+        | RecordKey::Series(_)
+        | RecordKey::SeriesMeta => "statistics",
         RecordKey::Event(..) => "events",
         RecordKey::Idempotency(_) | RecordKey::IdempotencyAge(..) => "idempotency keys",
     }

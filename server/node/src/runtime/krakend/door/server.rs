@@ -136,13 +136,13 @@ async fn accept(
 impl Connections {
     fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         let this = self.clone();
-        this.shared.statistics.record_connection();
+        let open = this.shared.statistics.record_connection();
         self.tasks.spawn(async move {
             tokio::select! {
                 () = this.serve(stream, peer) => {}
                 () = this.abandon.cancelled() => {}
             }
-            drop(permit);
+            drop((permit, open));
         });
     }
 
