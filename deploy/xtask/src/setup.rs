@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{krakend, run};
+use crate::{contract, krakend, run};
 
 /// A thing that may be missing, and the Debian packages that bring it.
 struct Need {
@@ -60,6 +60,7 @@ pub fn ensure(all: bool) -> Result<()> {
     if !missing.is_empty() {
         install(&missing, all)?;
     }
+    contract::ensure()?;
     match krakend::ensure()? {
         Some(path) => eprintln!("setup: KrakenD {}", path.display()),
         None if run::is_ci() => {

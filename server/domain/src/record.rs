@@ -41,6 +41,12 @@ pub enum RecordKey {
     Keyring,
     /// The revision of the key ring that a node holds.
     KeyringHeld(NodeId),
+    /// A write, by log index.
+    Audit(u64),
+    /// What the oldest kept write follows from.
+    AuditAnchor,
+    /// What a token may not.
+    TokenScope(TokenId),
 }
 
 /// A persisted record that cannot be read.

@@ -1,5 +1,6 @@
 //! The replicated state and how commands change it.
 
+mod auditing;
 mod backup;
 mod clock;
 mod configuration;
@@ -15,6 +16,7 @@ mod recording;
 mod secret;
 mod staging;
 mod tokens;
+mod told;
 mod transaction;
 
 #[cfg(test)]
@@ -28,11 +30,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
-    IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes, LicenseRecord, LicenseState,
-    LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord,
-    NodeWindow, Outcome, RecentSample, Rejected, SecretRecord, StagedBody, TokenId, TokenRecord,
-    VersionRecord, WindowKey,
+    Applied, AuditAnchor, AuditRecord, BackupStatus, Changes, ClockRecord, Command, Event,
+    FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes,
+    LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate,
+    NodeId, NodeNote, NodeRecord, NodeWindow, Outcome, RecentSample, Rejected, SecretRecord,
+    StagedBody, TokenId, TokenRecord, TokenScope, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -66,6 +68,10 @@ pub struct ClusterState {
     pub(crate) notes: OrdMap<NodeId, NodeNote>,
     pub(crate) keyring: Keyring,
     pub(crate) keyring_held: OrdMap<NodeId, u64>,
+    /// By log index.
+    pub(crate) audit: OrdMap<u64, Arc<AuditRecord>>,
+    pub(crate) audit_anchor: AuditAnchor,
+    pub(crate) token_scopes: OrdMap<TokenId, TokenScope>,
 }
 
 /// Facts about the state as a whole.
@@ -100,7 +106,7 @@ impl ClusterState {
     /// Applies one entry. A rejected command leaves everything but the time as it was.
     pub fn apply(&mut self, index: u64, entry: &LogEntry) -> Outcome {
         let mut tx = Transaction::begin(self, index, entry);
-        let result = tx.run(&entry.command);
+        let result = tx.run_unasked(&entry.command);
         tx.finish(result)
     }
 }
@@ -212,6 +218,11 @@ impl Transaction<'_> {
             Command::RemoveGossipKey { id, by } => self.apply_remove_gossip_key(*id, by),
             Command::AcknowledgeKeyring { node_id, revision } => {
                 self.apply_acknowledge_keyring(*node_id, *revision)
+            }
+            Command::Audited { actor, command } => self.apply_audited(actor, command),
+            Command::RecordAction { .. } => Ok(Applied::Done),
+            Command::CreateScopedToken { record, scope } => {
+                self.apply_create_scoped_token(record, scope)
             }
         }
     }

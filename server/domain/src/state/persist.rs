@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::ClusterState;
 use crate::record::{decode, encode};
-use crate::{BackupStatus, Keyring, LicenseNotes, RecordError, RecordKey, SecretRecord, WindowKey};
+use crate::{
+    AuditAnchor, BackupStatus, Keyring, LicenseNotes, RecordError, RecordKey, SecretRecord,
+    WindowKey,
+};
 
 impl ClusterState {
     /// The record's bytes, or `None` when it is gone.
@@ -57,6 +60,11 @@ impl ClusterState {
                 (self.keyring != Keyring::default()).then(|| encode(&self.keyring))
             }
             RecordKey::KeyringHeld(id) => self.keyring_held.get(id).map(encode),
+            RecordKey::Audit(index) => self.audit.get(index).map(|it| encode(it.as_ref())),
+            RecordKey::AuditAnchor => {
+                (self.audit_anchor != AuditAnchor::default()).then(|| encode(&self.audit_anchor))
+            }
+            RecordKey::TokenScope(id) => self.token_scopes.get(id).map(encode),
         }
     }
 
@@ -114,6 +122,9 @@ impl ClusterState {
                     .copied()
                     .map(RecordKey::KeyringHeld),
             )
+            .chain(self.audit.keys().copied().map(RecordKey::Audit))
+            .chain([RecordKey::AuditAnchor])
+            .chain(self.token_scopes.keys().copied().map(RecordKey::TokenScope))
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -199,6 +210,13 @@ impl ClusterState {
             RecordKey::Keyring => self.keyring = decode(&key, value)?,
             RecordKey::KeyringHeld(id) => {
                 self.keyring_held.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Audit(index) => {
+                self.audit.insert(*index, Arc::new(decode(&key, value)?));
+            }
+            RecordKey::AuditAnchor => self.audit_anchor = decode(&key, value)?,
+            RecordKey::TokenScope(id) => {
+                self.token_scopes.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())
