@@ -8,6 +8,7 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 use anyhow::{Context, Result, ensure};
 use group::Group;
 use jepsen_like_tests::http::Ask;
+use serde_json::Value;
 use tokio::process::Command;
 
 /// Tools in Python that `cargo xtask setup` puts into a virtual environment in the user's cache.
@@ -64,7 +65,11 @@ async fn the_description_is_valid_openapi_and_makes_a_client_that_works() -> Res
     let client = group.dir.path().join("client");
     let mut command = Command::new(&generator);
     command.args(["generate", "--meta", "none", "--overwrite"]);
-    command.arg("--path").arg(&file).arg("--output-path").arg(&client);
+    command
+        .arg("--path")
+        .arg(&file)
+        .arg("--output-path")
+        .arg(&client);
     let (made, said) = run(command, Duration::from_secs(300)).await?;
     ensure!(made, "{said}");
     const CALLS: &str = r#"
@@ -89,8 +94,26 @@ with AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2]) as client:
     Ok(())
 }
 
-/// What a client that reads the description sends, right and wrong, with a fixed seed. Streams and what would end the
-/// group under test are left out.
+/// Waits for minutes, as it should.
+const BLOCKING: &str = "#/components/parameters/Index";
+
+/// Leaves parameters out, wherever they are referred to.
+fn without(value: &mut Value, references: &[String]) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(|it| without(it, references)),
+        Value::Array(items) => {
+            items.retain(|it| {
+                let to = it["$ref"].as_str();
+                to.is_none_or(|to| !references.iter().any(|it| it == to))
+            });
+            items.iter_mut().for_each(|it| without(it, references));
+        }
+        _ => {}
+    }
+}
+
+/// What a client that reads the description sends, right and wrong, with a fixed seed. Left
+/// out are streams, blocking reads, and headers: it takes a header that nobody knows for a wrong one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schemathesis_finds_nothing() -> Result<()> {
     let Some(schemathesis) = tool("schemathesis") else {
@@ -98,16 +121,39 @@ async fn schemathesis_finds_nothing() -> Result<()> {
     };
     let group = Group::start(1).await?;
     let file = describe(&group).await?;
+    let mut document: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let parameters = &document["components"]["parameters"];
+    let headers: Vec<String> = parameters.as_object().context("parameters")?.iter().fold(
+        vec![BLOCKING.to_owned()],
+        |mut names, (name, parameter)| {
+            if parameter["in"] == "header" {
+                names.push(format!("#/components/parameters/{name}"));
+            }
+            names
+        },
+    );
+    without(&mut document, &headers);
+    std::fs::write(&file, document.to_string())?;
     let mut command = Command::new(schemathesis);
     command.arg("run").arg(&file);
-    command.arg("--url").arg(format!("http://{}", group.http(0)));
+    command
+        .arg("--url")
+        .arg(format!("http://{}", group.http(0)));
     command.arg("--header");
     command.arg(format!("Authorization: Bearer {}", group.token));
     command.args(["--seed", "1", "--max-examples", "15", "--workers", "1"]);
     command.args(["--phases", "examples,coverage,fuzzing"]);
     // Statuses that say no are all `default`; what may be sent in vain is judged by the next check.
-    command.args(["--exclude-checks", "unsupported_method,positive_data_acceptance"]);
-    command.args(["--exclude-path", "/v1/events", "--exclude-path", "/v1/snapshot"]);
+    command.args([
+        "--exclude-checks",
+        "unsupported_method,positive_data_acceptance",
+    ]);
+    command.args([
+        "--exclude-path",
+        "/v1/events",
+        "--exclude-path",
+        "/v1/snapshot",
+    ]);
     command.args(["--suppress-health-check", "all", "--no-color"]);
     command.env("NO_COLOR", "1").current_dir(group.dir.path());
     let (nothing, said) = run(command, Duration::from_secs(900)).await?;
