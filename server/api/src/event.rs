@@ -75,4 +75,7 @@ pub struct EventList {
     pub events: Vec<Event>,
     /// Oldest index from which the stream can be resumed.
     pub oldest_index: u64,
+    /// Pass as `cursor` for the next page; absent on the last.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
 }

@@ -15,6 +15,7 @@ mod license;
 mod manager;
 mod node;
 mod problem;
+mod rollout;
 mod secret;
 mod session;
 mod statistics;
@@ -36,6 +37,7 @@ pub use manager::{
 };
 pub use node::{GatewayKind, JoinToken, Node, NodeList, NodeLog, NodeLogLine, NodeState};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
+pub use rollout::{NodeRollout, NodeRolloutState, Rollout, RolloutState};
 pub use secret::{ManagerSecrets, Secret, SecretStatus};
 pub use session::{LoginRequest, Role, Session};
 pub use statistics::{

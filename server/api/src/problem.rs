@@ -21,6 +21,9 @@ pub struct Problem {
     /// Events gone: the oldest log index after which none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_index: Option<u64>,
+    /// 429: seconds after which to try again, as the header Retry-After says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
     /// What a check found, with line and column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -30,4 +33,7 @@ pub struct Problem {
     /// Stale parent: what the newer version changed, as a unified diff of the canonical documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
+    /// Stale parent: the same by endpoint and backend.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<crate::ConfigurationChange>,
 }

@@ -3,9 +3,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    BackupReport, Chunk, Digest, FleetName, GatewayKind, GossipKeyId, GossipKeyRecord,
+    AuditActor, BackupReport, Chunk, Digest, FleetName, GatewayKind, GossipKeyId, GossipKeyRecord,
     JoinTokenRecord, LicenseRecord, ManagerChange, ManagerId, Millis, NewEpoch, NodeCertificate,
-    NodeId, NodeState, Sample, SampleStream, SecretId, TokenId, TokenRecord,
+    NodeId, NodeState, Sample, SampleStream, SecretId, TokenId, TokenRecord, TokenScope,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.
@@ -213,6 +213,22 @@ pub enum Command {
         node_id: NodeId,
         address: String,
     },
+    /// Runs `command` for a caller and writes it into the audit trail.
+    Audited {
+        actor: AuditActor,
+        command: Box<Command>,
+    },
+    /// Changes nothing but the audit trail: what a manager did that is not in the state.
+    RecordAction {
+        action: String,
+        subject: String,
+        after: Option<String>,
+    },
+    /// An API token that may not do all that its role may.
+    CreateScopedToken {
+        record: TokenRecord,
+        scope: TokenScope,
+    },
 }
 
 impl Command {
@@ -233,6 +249,8 @@ impl Command {
             Self::SetStatisticsLimit { .. }
             | Self::ReportExport { .. }
             | Self::SetMetricsAddress { .. } => 5,
+            Self::RecordAction { .. } | Self::CreateScopedToken { .. } => 5,
+            Self::Audited { command, .. } => command.needs_level().max(5),
             Self::Idempotent { command, .. } => command.needs_level(),
             // Raising is how a group gets to where it may use what is new.
             _ => 1,
@@ -243,8 +261,18 @@ impl Command {
     pub(crate) fn sets_clock(&self) -> bool {
         match self {
             Self::ConfirmClock { .. } | Self::ResetClock { .. } | Self::BeginEpoch(_) => true,
-            Self::Idempotent { command, .. } => command.sets_clock(),
+            Self::Idempotent { command, .. } | Self::Audited { command, .. } => {
+                command.sets_clock()
+            }
             _ => false,
+        }
+    }
+
+    /// What is to be done, without what is around it.
+    pub fn plain(&self) -> &Self {
+        match self {
+            Self::Idempotent { command, .. } | Self::Audited { command, .. } => command.plain(),
+            command => command,
         }
     }
 }

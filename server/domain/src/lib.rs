@@ -3,6 +3,7 @@
 //! A [`Command`] goes in through the Raft log, [`ClusterState::apply`] changes the state in the same way on
 //! every manager, and [`Event`]s come out. Whatever needs the time reads it from the [`LogEntry`].
 
+mod audit;
 mod backup;
 mod clock;
 mod command;
@@ -27,6 +28,7 @@ mod token;
 mod topic;
 mod version;
 
+pub use audit::{AuditActor, AuditAnchor, AuditBroken, AuditRecord, AuditVia};
 pub use backup::{BackupReport, BackupStatus, FailedBackup, SavedBackup};
 pub use clock::{
     Advance, ClockHold, ClockRecord, ClockVerdict, MAX_JUMP_MS, MAX_OFFSET_MS, advance, judge,
@@ -67,7 +69,7 @@ pub use statistics::{
     BackendCell, BackendSample, EndpointCell, EndpointSample, NodeWindow, RecentSample, Sample,
     SampleStream, WINDOW_MS, WindowKey,
 };
-pub use token::{JoinRole, JoinTokenRecord, Role, TokenRecord};
+pub use token::{JoinRole, JoinTokenRecord, Role, TokenRecord, TokenScope};
 pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
 

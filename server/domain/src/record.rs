@@ -47,6 +47,12 @@ pub enum RecordKey {
     SeriesMeta,
     /// Where a node's own figures can be read.
     MetricsAddress(NodeId),
+    /// A write, by log index.
+    Audit(u64),
+    /// What the oldest kept write follows from.
+    AuditAnchor,
+    /// What a token may not.
+    TokenScope(TokenId),
 }
 
 /// A persisted record that cannot be read.

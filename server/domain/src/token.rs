@@ -22,6 +22,33 @@ pub struct TokenRecord {
     pub expires_ms: Option<Millis>,
 }
 
+/// What narrows a token's role.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenScope {
+    /// It changes these fleets and what belongs to them, and nothing else; empty: no such bound. Reading is not bound.
+    pub fleets: Vec<FleetName>,
+    /// Requests that one manager takes from it in a second.
+    pub requests_per_s: Option<u32>,
+    /// Requests that one manager works on for it at a time.
+    pub concurrent: Option<u32>,
+}
+
+impl std::fmt::Display for TokenScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.fleets.is_empty() {
+            let names: Vec<_> = self.fleets.iter().map(FleetName::as_str).collect();
+            write!(f, ", fleet {}", names.join(" "))?;
+        }
+        if let Some(rate) = self.requests_per_s {
+            write!(f, ", {rate} requests/s")?;
+        }
+        match self.concurrent {
+            Some(concurrent) => write!(f, ", {concurrent} at a time"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What a join token lets its bearer become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -16,10 +16,11 @@ pub enum Topic {
     Statistics,
     Events,
     Clock,
+    Audit,
 }
 
 impl Topic {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Managers,
         Self::Nodes,
         Self::Fleets,
@@ -29,6 +30,7 @@ impl Topic {
         Self::Statistics,
         Self::Events,
         Self::Clock,
+        Self::Audit,
     ];
 
     /// The topic that a record belongs to; `None` for bookkeeping that nobody reads.
@@ -43,12 +45,15 @@ impl Topic {
             RecordKey::Fleet(_) => Some(Self::Fleets),
             RecordKey::Version(..) => Some(Self::Versions),
             RecordKey::License | RecordKey::LicenseNotes => Some(Self::License),
-            RecordKey::Token(_) | RecordKey::JoinToken(_) => Some(Self::Tokens),
+            RecordKey::Token(_) | RecordKey::JoinToken(_) | RecordKey::TokenScope(_) => {
+                Some(Self::Tokens)
+            }
             RecordKey::Recent(_) | RecordKey::Window(_) | RecordKey::Series(_) => {
                 Some(Self::Statistics)
             }
             RecordKey::Event(..) => Some(Self::Events),
             RecordKey::Clock => Some(Self::Clock),
+            RecordKey::Audit(_) => Some(Self::Audit),
             RecordKey::Meta
             | RecordKey::Lineage
             | RecordKey::Backup
@@ -57,6 +62,7 @@ impl Topic {
             | RecordKey::Idempotency(_)
             | RecordKey::IdempotencyAge(..)
             | RecordKey::SeriesMeta
+            | RecordKey::AuditAnchor
             | RecordKey::Changes => None,
         }
     }

@@ -105,16 +105,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 
 fn announce(app: &App) {
     tracing::info!(
-        "manager {} ({}) listens: web and API http://{}, nodes {}, managers {}",
+        "manager {} ({}) listens: web and API {}://{}, nodes {}, managers {}",
         app.settings.name,
         app.group.identity().manager_id,
+        app.settings.https.scheme(),
         app.settings.listen_http,
         app.settings.listen_nodes,
         app.settings.listen_managers
     );
-    if !http::is_loopback(&app.settings.listen_http) {
+    if !app.settings.https.is_on() && !http::is_loopback(&app.settings.listen_http) {
         tracing::warn!(
-            "the web interface and API on {} speak plain HTTP beyond this machine: tokens can be read on the way; put TLS in front or listen on loopback",
+            "the web interface and API on {} speak plain HTTP beyond this machine: tokens can be read on the way; set `https: auto` or `https_certificate_file`, put TLS in front, or listen on loopback",
             app.settings.listen_http
         );
     }

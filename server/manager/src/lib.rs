@@ -5,6 +5,7 @@ pub mod backups;
 pub mod cli;
 pub mod clock;
 pub mod control;
+mod diff;
 pub mod duration;
 pub mod epoch;
 pub mod http;

@@ -7,9 +7,11 @@ use serde::Deserialize;
 use crate::log::LogFormat;
 
 mod backups;
+mod https;
 mod influx;
 
 pub use backups::BackupSettings;
+pub use https::{Https, HttpsMode};
 pub use influx::InfluxSettings;
 
 /// Where the settings file is looked for when none is named.
@@ -67,6 +69,15 @@ pub struct Partial {
     /// File with the key that licences are verified with [default: one that derives from the group secret]
     #[arg(long)]
     pub license_key_file: Option<PathBuf>,
+    /// off, or auto for HTTPS with a certificate that the group's authority signs [default: off]
+    #[arg(long)]
+    pub https: Option<HttpsMode>,
+    /// File with the certificate chain for HTTPS, in PEM; read anew when it changes
+    #[arg(long)]
+    pub https_certificate_file: Option<PathBuf>,
+    /// File with its private key
+    #[arg(long)]
+    pub https_key_file: Option<PathBuf>,
     /// lan (one site) or wan (several): how long managers wait for each other; the same on all [default: lan]
     #[arg(long)]
     pub timers: Option<TimersProfile>,
@@ -146,6 +157,7 @@ pub struct Settings {
     pub managers: krakend_domain::ManagerSettings,
     pub secret_file: PathBuf,
     pub license_key_file: Option<PathBuf>,
+    pub https: Https,
     pub timers: TimersProfile,
     pub grace_ms: u64,
     pub reap_ms: u64,
@@ -197,6 +209,9 @@ const KEYS: &[&str] = &[
     "dead_manager_after_s",
     "secret_file",
     "license_key_file",
+    "https",
+    "https_certificate_file",
+    "https_key_file",
     "timers",
     "grace_s",
     "reap_s",
@@ -266,6 +281,7 @@ fn read_environment(
             "server",
             "token",
             "token_file",
+            "ca_file",
             "settings",
             "secret",
             "join_token",
@@ -327,6 +343,9 @@ impl Partial {
             dead_manager_after_s: self.dead_manager_after_s.or(other.dead_manager_after_s),
             secret_file: self.secret_file.or(other.secret_file),
             license_key_file: self.license_key_file.or(other.license_key_file),
+            https: self.https.or(other.https),
+            https_certificate_file: self.https_certificate_file.or(other.https_certificate_file),
+            https_key_file: self.https_key_file.or(other.https_key_file),
             timers: self.timers.or(other.timers),
             grace_s: self.grace_s.or(other.grace_s),
             reap_s: self.reap_s.or(other.reap_s),
@@ -350,6 +369,7 @@ impl Partial {
     fn resolve(self) -> Result<Settings, SettingsError> {
         let backups = backups::resolve(&self)?;
         let influx = influx::resolve(&self)?;
+        let https = https::resolve(&self)?;
         let host = gethostname::gethostname().to_string_lossy().into_owned();
         let listen = self.listen.unwrap_or_else(|| "0.0.0.0".into());
         let port = |given: Option<String>, port: u16| given.unwrap_or(format!("{listen}:{port}"));
@@ -389,6 +409,7 @@ impl Partial {
                 .unwrap_or_else(|| data_dir.join("group-secret")),
             data_dir,
             license_key_file: self.license_key_file,
+            https,
             timers: self.timers.unwrap_or_default(),
             grace_ms: self.grace_s.unwrap_or(60).saturating_mul(1000),
             reap_ms: self.reap_s.unwrap_or(259_200).saturating_mul(1000),

@@ -75,7 +75,7 @@ pub(crate) fn understood(state: &ClusterState, mut entry: LogEntry) -> LogEntry 
         publication.parent = newest.map(|version| version.digest);
     }
     if has(Bug::SeatsMiscounted)
-        && let Command::InstallLicense(record) = &mut entry.command
+        && let Some(Command::InstallLicense(record)) = Some(inner(&mut entry.command))
     {
         record.claims.max_nodes += 2;
     }
@@ -92,12 +92,21 @@ pub(crate) fn understood(state: &ClusterState, mut entry: LogEntry) -> LogEntry 
     entry
 }
 
+fn inner(command: &mut Command) -> &mut Command {
+    match command {
+        Command::Idempotent { command, .. } | Command::Audited { command, .. } => inner(command),
+        command => command,
+    }
+}
+
 fn publication(command: &mut Command) -> Option<&mut Publication> {
     match command {
         Command::Publish(publication) | Command::PublishStaged { publication, .. } => {
             Some(publication)
         }
-        Command::Idempotent { command, .. } => publication(command),
+        Command::Idempotent { command, .. } | Command::Audited { command, .. } => {
+            publication(command)
+        }
         _ => None,
     }
 }

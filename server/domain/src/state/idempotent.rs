@@ -25,6 +25,8 @@ impl Transaction<'_> {
             }
         }
         // Commands do not nest: a wrapped wrapper is answered as its inner command.
+        let own = key.split_once(':').map_or(key, |(_, own)| own);
+        self.key = Some(own.into());
         let result = match command {
             Command::Idempotent { command, .. } => self.run(command),
             command => self.run(command),

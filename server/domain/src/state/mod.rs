@@ -1,5 +1,6 @@
 //! The replicated state and how commands change it.
 
+mod auditing;
 mod backup;
 mod clock;
 mod configuration;
@@ -16,6 +17,7 @@ mod secret;
 mod series;
 mod staging;
 mod tokens;
+mod told;
 mod transaction;
 
 #[cfg(test)]
@@ -29,11 +31,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
-    IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes, LicenseRecord, LicenseState,
-    LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord,
-    NodeWindow, Outcome, Packed, RecentSample, Rejected, SecretRecord, SeriesKey, SeriesMeta,
-    StagedBody, TokenId, TokenRecord, VersionRecord, WindowKey,
+    Applied, AuditAnchor, AuditRecord, BackupStatus, Changes, ClockRecord, Command, Event,
+    FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes,
+    LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate,
+    NodeId, NodeNote, NodeRecord, NodeWindow, Outcome, Packed, RecentSample, Rejected,
+    SecretRecord, SeriesKey, SeriesMeta, StagedBody, TokenId, TokenRecord, TokenScope,
+    VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -72,6 +75,10 @@ pub struct ClusterState {
     pub(crate) series_bytes: u64,
     pub(crate) series_meta: SeriesMeta,
     pub(crate) metrics_addresses: OrdMap<NodeId, String>,
+    /// By log index.
+    pub(crate) audit: OrdMap<u64, Arc<AuditRecord>>,
+    pub(crate) audit_anchor: AuditAnchor,
+    pub(crate) token_scopes: OrdMap<TokenId, TokenScope>,
 }
 
 /// Facts about the state as a whole.
@@ -106,7 +113,7 @@ impl ClusterState {
     /// Applies one entry. A rejected command leaves everything but the time as it was.
     pub fn apply(&mut self, index: u64, entry: &LogEntry) -> Outcome {
         let mut tx = Transaction::begin(self, index, entry);
-        let result = tx.run(&entry.command);
+        let result = tx.run_unasked(&entry.command);
         tx.finish(result)
     }
 }
@@ -229,6 +236,11 @@ impl Transaction<'_> {
             } => self.apply_report_export(*until_ms, late, *seen),
             Command::SetMetricsAddress { node_id, address } => {
                 self.apply_set_metrics_address(*node_id, address)
+            }
+            Command::Audited { actor, command } => self.apply_audited(actor, command),
+            Command::RecordAction { .. } => Ok(Applied::Done),
+            Command::CreateScopedToken { record, scope } => {
+                self.apply_create_scoped_token(record, scope)
             }
         }
     }

@@ -6,8 +6,8 @@ use super::ClusterState;
 use crate::record::{decode, encode};
 use crate::series::WINDOW_OVERHEAD_BYTES;
 use crate::{
-    BackupStatus, Keyring, LicenseNotes, Packed, RecordError, RecordKey, SecretRecord, SeriesMeta,
-    WindowKey,
+    AuditAnchor, BackupStatus, Keyring, LicenseNotes, Packed, RecordError, RecordKey, SecretRecord,
+    SeriesMeta, WindowKey,
 };
 
 impl ClusterState {
@@ -66,6 +66,11 @@ impl ClusterState {
             RecordKey::SeriesMeta => {
                 (self.series_meta != SeriesMeta::default()).then(|| encode(&self.series_meta))
             }
+            RecordKey::Audit(index) => self.audit.get(index).map(|it| encode(it.as_ref())),
+            RecordKey::AuditAnchor => {
+                (self.audit_anchor != AuditAnchor::default()).then(|| encode(&self.audit_anchor))
+            }
+            RecordKey::TokenScope(id) => self.token_scopes.get(id).map(encode),
         }
     }
 
@@ -131,6 +136,9 @@ impl ClusterState {
                     .copied()
                     .map(RecordKey::MetricsAddress),
             )
+            .chain(self.audit.keys().copied().map(RecordKey::Audit))
+            .chain([RecordKey::AuditAnchor])
+            .chain(self.token_scopes.keys().copied().map(RecordKey::TokenScope))
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -225,6 +233,13 @@ impl ClusterState {
             RecordKey::SeriesMeta => self.series_meta = decode(&key, value)?,
             RecordKey::MetricsAddress(id) => {
                 self.metrics_addresses.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Audit(index) => {
+                self.audit.insert(*index, Arc::new(decode(&key, value)?));
+            }
+            RecordKey::AuditAnchor => self.audit_anchor = decode(&key, value)?,
+            RecordKey::TokenScope(id) => {
+                self.token_scopes.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::{
     BackupStatus, ClockHold, Digest, Event, FleetName, FormerGroup, IdempotencyRecord,
     JoinTokenRecord, LicenseNotes, LicenseRecord, LicenseState, LicenseStatus, ManagerId,
     ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow, RecentSample,
-    Role, SecretRecord, TokenId, TokenRecord, Topic, VersionRecord, WindowKey, advance,
+    Role, SecretRecord, TokenId, TokenRecord, TokenScope, Topic, VersionRecord, WindowKey, advance,
 };
 
 impl ClusterState {
@@ -90,6 +90,11 @@ impl ClusterState {
 
     pub fn token(&self, id: TokenId) -> Option<&TokenRecord> {
         self.tokens.get(&id)
+    }
+
+    /// What narrows a token's role, if anything.
+    pub fn token_scope(&self, id: TokenId) -> Option<&TokenScope> {
+        self.token_scopes.get(&id)
     }
 
     pub fn tokens(&self) -> impl Iterator<Item = &TokenRecord> {

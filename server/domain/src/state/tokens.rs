@@ -2,7 +2,8 @@
 
 use super::Transaction;
 use crate::{
-    Applied, EventKind, JoinRole, JoinTokenRecord, RecordKey, Rejected, Role, TokenId, TokenRecord,
+    Applied, EventKind, FleetName, JoinRole, JoinTokenRecord, RecordKey, Rejected, Role, TokenId,
+    TokenRecord, TokenScope,
 };
 
 const MAX_TOKENS: usize = 10_000;
@@ -20,6 +21,21 @@ impl Transaction<'_> {
             id: record.id,
             expires_ms: record.expires_ms,
         })
+    }
+
+    pub(super) fn apply_create_scoped_token(
+        &mut self,
+        record: &TokenRecord,
+        scope: &TokenScope,
+    ) -> Result<Applied, Rejected> {
+        let unknown = |name: &&FleetName| !self.state.fleets.contains_key(*name);
+        if let Some(name) = scope.fleets.iter().find(unknown) {
+            return Err(Rejected::NoSuchFleet(name.clone()));
+        }
+        let created = self.apply_create_token(record)?;
+        self.state.token_scopes.insert(record.id, scope.clone());
+        self.changed(RecordKey::TokenScope(record.id));
+        Ok(created)
     }
 
     pub(super) fn apply_revoke_token(
@@ -45,6 +61,9 @@ impl Transaction<'_> {
         let name = token.name.clone();
         self.state.tokens.remove(&id);
         self.changed(RecordKey::Token(id));
+        if self.state.token_scopes.remove(&id).is_some() {
+            self.changed(RecordKey::TokenScope(id));
+        }
         self.event(
             EventKind::TokenRevoked,
             format!("{by} revoked the token {name}"),

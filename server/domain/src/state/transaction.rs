@@ -22,6 +22,8 @@ pub(super) struct Transaction<'a> {
     events: Vec<Event>,
     changed: Vec<RecordKey>,
     touched: Topics,
+    /// The caller's own part of the idempotency key that the command came under.
+    pub(super) key: Option<String>,
 }
 
 impl<'a> Transaction<'a> {
@@ -34,6 +36,7 @@ impl<'a> Transaction<'a> {
             events: Vec::new(),
             changed: vec![RecordKey::Meta],
             touched: Topics::default(),
+            key: None,
         };
         tx.advance_clock(&entry.command);
         tx

@@ -4,13 +4,10 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper_util::{
-    client::legacy::{Client as Http, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy::Client as Http, rt::TokioExecutor};
 use krakend_api::Problem;
 
-use super::Client;
+use super::{Client, connect::Connector};
 
 const DEFAULT_TOKEN_FILE: &str = "/var/lib/krakend-cluster-manager/admin-token";
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -21,7 +18,7 @@ const MAX_PROBLEM: usize = 1 << 20;
 pub struct ApiClient {
     servers: Vec<String>,
     token: String,
-    http: Http<HttpConnector, Full<Bytes>>,
+    http: Http<Connector, Full<Bytes>>,
 }
 
 /// A request to the API.
@@ -36,16 +33,16 @@ pub struct Ask {
 impl ApiClient {
     pub fn new(options: &Client) -> anyhow::Result<Self> {
         for server in &options.server {
-            if !server.starts_with("http://") {
-                bail!(
-                    "--server {server}: write http://host:port (managers speak plain HTTP; behind TLS ask through a local port)"
-                );
+            if !server.starts_with("http://") && !server.starts_with("https://") {
+                bail!("--server {server}: write http://host:port or https://host:port");
             }
         }
+        let https = options.server.iter().any(|it| it.starts_with("https://"));
+        let connector = Connector::new(https, options.ca_file.as_deref())?;
         Ok(Self {
             servers: options.server.clone(),
             token: token(options)?,
-            http: Http::builder(TokioExecutor::new()).build_http(),
+            http: Http::builder(TokioExecutor::new()).build(connector),
         })
     }
 

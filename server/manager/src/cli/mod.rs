@@ -3,6 +3,7 @@
 mod client;
 mod clock;
 mod commands;
+mod connect;
 mod feature_level;
 mod issue;
 mod keyring;
@@ -81,6 +82,9 @@ pub struct Client {
     /// File with the API token [default: /var/lib/krakend-cluster-manager/admin-token]
     #[arg(long, global = true, env = "KRAKEND_CM_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// File with the certificate authorities to trust over https://, in PEM [default: the system's]
+    #[arg(long, global = true, env = "KRAKEND_CM_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
     /// How answers are printed
     #[arg(long, global = true, default_value = "table")]
     pub output: Output,

@@ -165,21 +165,25 @@ async fn execute(app: App, step: ManagerStep, members: Vec<MemberStatus>) {
         }
     };
     match (done, told) {
-        (Ok(()), Some((id, change, by))) => tell(&app, id, name(id), change, by).await,
+        (Ok(()), Some((id, change, by))) => tell(&app, changed(id, name(id), change, by)).await,
         (Ok(()), None) => {}
         (Err(ChangeError::NoLeader), _) => {}
         (Err(error), _) => tracing::warn!("the membership was not changed: {error}"),
     }
 }
 
-/// Puts a change into the event trail.
-pub async fn tell(app: &App, id: Uuid, name: String, change: ManagerChange, by: String) {
-    let command = Command::ChangeManager {
+/// The entry that tells of a change.
+pub fn changed(id: Uuid, name: String, change: ManagerChange, by: String) -> Command {
+    Command::ChangeManager {
         id,
         name,
         change,
         by,
-    };
+    }
+}
+
+/// Puts a change into the event trail, and into the audit trail.
+pub async fn tell(app: &App, command: Command) {
     if let Err(error) = propose(app, command).await {
         tracing::warn!("the change of the membership is not in the event trail: {error}");
     }

@@ -16,7 +16,7 @@ use crate::{app::App, clock, trust::Held};
 use members::Keeper;
 use observe::Observer;
 
-pub use members::tell;
+pub use members::{changed, tell};
 pub use reach::stay_reachable;
 
 const STEP: Duration = Duration::from_millis(250);

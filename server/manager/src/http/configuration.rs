@@ -1,5 +1,3 @@
-use std::cell::RefCell;
-
 use axum::{
     Json,
     body::Bytes,
@@ -10,28 +8,27 @@ use axum::{
 use krakend_api as api;
 use krakend_domain::{
     Applied, ClusterState, Digest, FleetName, GatewayKind, NodeState, Publication, Rejected, Topic,
-    VersionRecord,
 };
 use krakend_gateway::{Report, Severity, Strictness};
 use serde::Deserialize;
-use sha2::Digest as _;
 
 use super::{
-    access::{Operator, Viewer},
+    access::{Caller, Operator, Viewer},
     deadline::deadline,
+    document::{canonical_digest, compress, document, hide_secrets},
     large, present,
     problem::Failure,
     read::{Read, answer, linearizable, view},
     write::{self, Refused, Written},
 };
-use crate::app::App;
+use crate::{app::App, diff};
 
 /// Largest body that is read; `max_document_bytes` is what is taken, and somewhat less.
 pub const MAX_BODY_BYTES: usize = 17 << 20;
 const LARGE_BYTES: usize = 256 << 10;
-const MAX_TEXT: usize = 500;
-/// Of zstd.
-const LEVEL: i32 = 1;
+pub(super) const MAX_TEXT: usize = 500;
+/// Changes that a 409 lists.
+const MAX_CHANGES: usize = 200;
 
 /// Query of a publication.
 #[derive(Debug, Default, Deserialize)]
@@ -163,35 +160,40 @@ pub async fn publish(
             None => return Err(failure),
         },
     };
-    let compressed = compress(&body).map_err(|error| {
-        Failure::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "compression",
-            error.to_string(),
-        )
-    })?;
     let publication = Publication {
         fleet: fleet.clone(),
         parent,
         digest,
-        body: compressed.into(),
+        body: compress(&body)?.into(),
         size_bytes: body.len() as u64,
         author: caller.name.clone(),
         message: query.message.clone(),
     };
-    let prepared = large::prepare(&app, publication).await?;
+    let asked = (&caller, &headers, &request[..]);
+    submit(&app, asked, publication, warnings(&report)).await
+}
+
+/// Proposes a publication, in pieces where it is large.
+pub(super) async fn submit(
+    app: &App,
+    (caller, headers, request): (&Caller, &HeaderMap, &[&[u8]]),
+    publication: Publication,
+    warnings: Vec<api::Finding>,
+) -> Result<Response, Failure> {
+    let (fleet, parent) = (publication.fleet.clone(), publication.parent);
+    let prepared = large::prepare(app, publication).await?;
     let upload = prepared.upload();
-    let written = write::submit(&app, &caller, &headers, &request, prepared.command).await;
+    let written = write::submit(app, caller, headers, request, prepared.command).await;
     // Also after a success: a repeated request is answered without using its pieces.
-    large::discard(&app, upload).await;
+    large::discard(app, upload).await;
     match written {
-        Ok(written) => published(&fleet, &written, warnings(&report)),
-        Err(Refused::Rejected(rejected)) => Err(explain_stale(&app, &fleet, parent, rejected)),
+        Ok(written) => published(&fleet, &written, warnings),
+        Err(Refused::Rejected(rejected)) => Err(explain_stale(app, &fleet, parent, rejected)),
         Err(refused) => Err(refused.into()),
     }
 }
 
-fn published(
+pub(super) fn published(
     fleet: &FleetName,
     written: &Written,
     warnings: Vec<api::Finding>,
@@ -227,7 +229,7 @@ pub fn fleet_name(text: &str) -> Result<FleetName, Failure> {
         })
 }
 
-fn existing(state: &ClusterState, fleet: &FleetName) -> Result<(), Failure> {
+pub(super) fn existing(state: &ClusterState, fleet: &FleetName) -> Result<(), Failure> {
     match state.fleet(fleet) {
         Some(_) => Ok(()),
         None if state.meta().group_id.is_none() => Err(Rejected::NotBootstrapped.into()),
@@ -275,7 +277,7 @@ fn strictness(state: &ClusterState, fleet: &FleetName) -> Strictness {
     }
 }
 
-fn within_limit(app: &App, body: &[u8]) -> Result<(), Failure> {
+pub(super) fn within_limit(app: &App, body: &[u8]) -> Result<(), Failure> {
     let limit = app.settings.max_document_bytes;
     if body.len() <= limit {
         return Ok(());
@@ -320,7 +322,7 @@ fn checked(
 }
 
 /// Judges a document. A refusal is given by the group's state: this manager may be behind, or have been away.
-async fn judged(
+pub(super) async fn judged(
     app: &App,
     fleet: &FleetName,
     headers: &HeaderMap,
@@ -355,47 +357,13 @@ fn finding(finding: &krakend_gateway::Finding) -> api::Finding {
     }
 }
 
-fn warnings(report: &Report) -> Vec<api::Finding> {
+pub(super) fn warnings(report: &Report) -> Vec<api::Finding> {
     report.findings.iter().map(finding).collect()
-}
-
-/// With a context that each thread keeps: making one takes longer than a small document needs.
-fn compress(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    thread_local! {
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    }
-    COMPRESSOR.with_borrow_mut(|kept| match kept {
-        Some(compressor) => compressor.compress(body),
-        None => kept
-            .insert(zstd::bulk::Compressor::new(LEVEL)?)
-            .compress(body),
-    })
-}
-
-/// SHA-256 of the canonical form (RFC 8785).
-fn canonical_digest(value: &serde_json::Value) -> Result<Digest, Failure> {
-    let canonical = serde_json_canonicalizer::to_vec(value)
-        .map_err(|error| Failure::bad_request("malformed", error.to_string()))?;
-    Ok(Digest(sha2::Sha256::digest(canonical).into()))
-}
-
-fn document(version: &VersionRecord) -> Result<serde_json::Value, Failure> {
-    let broken = |reason: String| {
-        Failure::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "damaged-version",
-            format!("version {} cannot be read: {reason}", version.number),
-        )
-    };
-    let size = usize::try_from(version.size_bytes).unwrap_or(MAX_BODY_BYTES);
-    let body = zstd::bulk::decompress(&version.body, size.min(MAX_BODY_BYTES))
-        .map_err(|error| broken(error.to_string()))?;
-    serde_json::from_slice(&body).map_err(|error| broken(error.to_string()))
 }
 
 /// Adds to a 409 who published the newer version, and what it changed: the version that was the newest when the
 /// request was decided, so that a retry gets the same answer.
-fn explain_stale(
+pub(super) fn explain_stale(
     app: &App,
     fleet: &FleetName,
     parent: Option<Digest>,
@@ -420,35 +388,16 @@ fn explain_stale(
     failure.0.current = Some(present::version(current));
     let started = parent.and_then(|parent| state.version_by_digest(fleet, &parent));
     if let (Some(Ok(old)), Ok(new)) = (started.map(|old| document(old)), document(current)) {
-        let pretty = |value| serde_json::to_string_pretty(&value).unwrap_or_default();
-        let (old, new) = (pretty(old), pretty(new));
-        let diff = similar::TextDiff::from_lines(&old, &new);
-        let text = diff.unified_diff().context_radius(2).to_string();
+        let names = ("the version that you started from", "the newest version");
+        let text = diff::unified(&old, &new, names, Some(2));
         failure.0.diff = Some(text.chars().take(64 * 1024).collect());
+        failure.0.changes = diff::structural(&old, &new).changes;
+        failure.0.changes.truncate(MAX_CHANGES);
     }
     failure
 }
 
-/// What looks like a secret is hidden from viewers.
-fn hide_secrets(value: &mut serde_json::Value) {
-    const WORDS: [&str; 5] = ["password", "secret", "token", "api_key", "private_key"];
-    match value {
-        serde_json::Value::Object(map) => {
-            for (key, value) in map.iter_mut() {
-                let key = key.to_ascii_lowercase();
-                if value.is_string() && WORDS.iter().any(|word| key.contains(word)) {
-                    *value = "(hidden)".into();
-                } else {
-                    hide_secrets(value);
-                }
-            }
-        }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(hide_secrets),
-        _ => {}
-    }
-}
-
-fn set_etag(response: &mut Response, digest: Option<Digest>) {
+pub(super) fn set_etag(response: &mut Response, digest: Option<Digest>) {
     if let Some(value) = digest.and_then(|digest| format!("\"{digest}\"").parse().ok()) {
         response.headers_mut().insert(header::ETAG, value);
     }
@@ -459,25 +408,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_does_not_depend_on_layout_or_key_order() {
-        let digest = |text| canonical_digest(&serde_json::from_str(text).expect("json"));
-        let one = digest(r#"{"version":3,"name":"a"}"#).expect("a digest");
-        let two = digest("{ \"name\": \"a\",\n \"version\": 3.0 }").expect("a digest");
-        assert_eq!(one, two);
-    }
-
-    #[test]
     fn a_publication_without_a_precondition_is_refused_with_428() {
         let failure = precondition(&HeaderMap::new()).expect_err("refused");
         assert_eq!(failure.0.status, 428);
         assert!(failure.0.detail.contains("If-None-Match"));
-    }
-
-    #[test]
-    fn secrets_are_hidden_and_the_rest_is_not() {
-        let mut value = serde_json::json!({"a": {"client_secret": "x", "host": "y"}});
-        hide_secrets(&mut value);
-        assert_eq!(value["a"]["client_secret"], "(hidden)");
-        assert_eq!(value["a"]["host"], "y");
     }
 }

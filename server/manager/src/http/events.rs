@@ -37,6 +37,10 @@ pub struct EventsQuery {
     #[serde(default)]
     history: bool,
     limit: Option<usize>,
+    /// With `history`: where the page before ended, `INDEX.POSITION`.
+    cursor: Option<String>,
+    kind: Option<api::EventKind>,
+    fleet: Option<String>,
     /// Resume after this log index; the header Last-Event-ID wins.
     after: Option<u64>,
 }
@@ -50,13 +54,7 @@ pub async fn events(
 ) -> Result<Response, Failure> {
     if query.history {
         let view = view(&app, &read, &[Topic::Events]).await?;
-        let limit = query.limit.unwrap_or(100).clamp(1, MAX_HISTORY);
-        let events = view.state.events().take(limit);
-        let body = api::EventList {
-            events: events.map(present::event).collect(),
-            oldest_index: view.state.oldest_event_index(),
-        };
-        return Ok(answer(&view, body));
+        return Ok(answer(&view, history(&view.state, &query)?));
     }
     let place = app.http.streams.enter().ok_or_else(|| {
         Failure::new(
@@ -75,6 +73,34 @@ pub async fn events(
     ];
     let body = Body::from_stream(stream(app, caller, after, place));
     Ok((headers, body).into_response())
+}
+
+fn history(state: &ClusterState, query: &EventsQuery) -> Result<api::EventList, Failure> {
+    let limit = query.limit.unwrap_or(100).clamp(1, MAX_HISTORY);
+    let before = query.cursor.as_deref().map(|cursor| {
+        position(cursor).ok_or_else(|| {
+            Failure::bad_request(
+                "bad-cursor",
+                format!("cursor is {cursor:?}: INDEX.POSITION of an event is expected"),
+            )
+        })
+    });
+    let before = before.transpose()?.unwrap_or((u64::MAX, u32::MAX));
+    let wanted = state
+        .events()
+        .filter(|event| (event.index, event.position) < before)
+        .map(present::event)
+        .filter(|event| query.kind.is_none_or(|kind| event.kind == kind))
+        .filter(|event| query.fleet.is_none() || event.fleet == query.fleet);
+    let mut events: Vec<_> = wanted.take(limit + 1).collect();
+    let more = events.len() > limit;
+    events.truncate(limit);
+    let last = events.last().filter(|_| more);
+    Ok(api::EventList {
+        next_cursor: last.map(|it| format!("{}.{}", it.index, it.position)),
+        events,
+        oldest_index: state.oldest_event_index(),
+    })
 }
 
 /// After which event the stream begins. A manager that has not come that far yet waits for it.

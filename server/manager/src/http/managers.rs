@@ -14,12 +14,16 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    access::Admin,
+    access::{Admin, Caller},
     problem::Failure,
     tokens::{created, expiry, join_token, parse},
     write,
 };
-use crate::{app::App, clock::rfc3339, control::tell};
+use crate::{
+    app::App,
+    clock::rfc3339,
+    control::{changed, tell},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,8 +90,9 @@ pub async fn remove(
     Path(manager): Path<String>,
 ) -> Result<StatusCode, Failure> {
     let member = find(&app, &manager)?;
+    unbound(&app, &caller)?;
     app.group.remove(member.id).await?;
-    record(&app, &member, ManagerChange::Removed, caller.name).await;
+    record(&app, &member, ManagerChange::Removed, &caller).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -97,9 +102,10 @@ pub async fn promote(
     Path(manager): Path<String>,
 ) -> Result<StatusCode, Failure> {
     let member = find(&app, &manager)?;
+    unbound(&app, &caller)?;
     if !member.voter {
         app.group.promote(member.id).await?;
-        record(&app, &member, ManagerChange::Promoted, caller.name).await;
+        record(&app, &member, ManagerChange::Promoted, &caller).await;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -114,6 +120,7 @@ pub async fn transfer(
         true => Transfer::default(),
         false => parse(&body, "{\"to\"?: name or id of a manager}")?,
     };
+    unbound(&app, &caller)?;
     let leader = app.group.leadership().borrow().leader;
     let member = match asked.to {
         Some(to) => find(&app, &to)?,
@@ -121,12 +128,17 @@ pub async fn transfer(
     };
     if Some(member.id) != leader {
         app.group.transfer_leadership(member.id).await?;
-        record(&app, &member, ManagerChange::Led, caller.name).await;
+        record(&app, &member, ManagerChange::Led, &caller).await;
     }
     Ok(Json(api::LeadershipTransfer {
         leader_id: member.id.to_string(),
         leader_name: member.node.name,
     }))
+}
+
+/// A token that is bound to fleets does not change the group.
+fn unbound(app: &App, caller: &Caller) -> Result<(), Failure> {
+    caller.may(&app.group.stale().state, &Command::Tick)
 }
 
 fn successor(app: &App, leader: Option<Uuid>) -> Result<MemberStatus, Failure> {
@@ -143,8 +155,10 @@ fn successor(app: &App, leader: Option<Uuid>) -> Result<MemberStatus, Failure> {
         })
 }
 
-async fn record(app: &App, member: &MemberStatus, change: ManagerChange, by: String) {
-    tell(app, member.id, member.node.name.clone(), change, by).await;
+async fn record(app: &App, member: &MemberStatus, change: ManagerChange, caller: &Caller) {
+    let by = caller.name.clone();
+    let command = changed(member.id, member.node.name.clone(), change, by);
+    tell(app, write::audited(caller, command)).await;
 }
 
 /// By id, or by a name that only one manager has.

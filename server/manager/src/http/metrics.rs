@@ -13,13 +13,22 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{access::Caller, fleet_metrics, problem::Failure, raft_metrics};
+use super::{
+    access::{Caller, Origin},
+    fleet_metrics,
+    problem::Failure,
+    raft_metrics,
+};
 use crate::{app::App, clock};
 
 /// Prometheus text format. Needs a token unless `metrics_open` is set.
-pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, Failure> {
+pub async fn metrics(
+    State(app): State<App>,
+    origin: Origin,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     if !app.settings.metrics_open {
-        Caller::of(&app, &headers, &Method::GET)?;
+        Caller::of(&app, &headers, &Method::GET, origin)?;
     }
     let mut text = String::new();
     // Writing into a string cannot fail.

@@ -3,19 +3,24 @@
 mod access;
 mod alarms;
 mod assets;
+mod audit;
 mod clock;
 mod configuration;
 mod cookie;
 mod deadline;
+mod difference;
 mod discovery;
+mod document;
 mod events;
 mod feature_level;
 mod fleet_metrics;
 mod fleets;
 mod group;
+mod https;
 mod keyring;
 mod large;
 mod licensing;
+mod limits;
 mod managers;
 mod metrics;
 mod nodes;
@@ -24,6 +29,7 @@ mod present;
 mod problem;
 mod raft_metrics;
 mod read;
+mod rollout;
 mod secret;
 mod shared;
 mod snapshot;
@@ -61,7 +67,15 @@ pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
     let stop = app.stop.clone();
     tokio::spawn(watch::run(app.clone()));
     let dropped = app.http.counters.readers_dropped.clone();
-    axum::serve(stall::Guarded::new(listener, dropped), router(app))
+    let listener = match app.settings.https.is_on() {
+        false => stall::Guarded::plain(listener, dropped)?,
+        true => {
+            let address = listener.local_addr()?;
+            stall::Guarded::tls(https::start(&app, listener)?, address, dropped)
+        }
+    };
+    let service = router(app).into_make_service_with_connect_info::<stall::Peer>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .context("the HTTP port failed")
@@ -97,6 +111,18 @@ fn router(app: App) -> Router {
             get(configuration::show),
         )
         .route(
+            "/v1/fleets/{fleet}/versions/{number}/document",
+            get(difference::export),
+        )
+        .route(
+            "/v1/fleets/{fleet}/diff",
+            get(difference::between)
+                .post(difference::against)
+                .layer(DefaultBodyLimit::max(configuration::MAX_BODY_BYTES)),
+        )
+        .route("/v1/fleets/{fleet}/rollback", post(difference::rollback))
+        .route("/v1/fleets/{fleet}/rollout", get(rollout::show))
+        .route(
             "/v1/fleets/{fleet}/check",
             post(configuration::check).layer(DefaultBodyLimit::max(configuration::MAX_BODY_BYTES)),
         )
@@ -122,6 +148,9 @@ fn router(app: App) -> Router {
         .route("/v1/statistics", get(statistics::query))
         .route("/v1/discovery/prometheus", get(discovery::prometheus))
         .route("/v1/events", get(events::events))
+        .route("/v1/audit", get(audit::list))
+        .route("/v1/audit/export", get(audit::export))
+        .route("/v1/audit/verify", get(audit::verify))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/join-tokens", post(tokens::create_join))
@@ -137,6 +166,9 @@ async fn security_headers(request: Request, next: Next) -> Response {
     const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
     let api = request.uri().path().starts_with("/v1");
     let mut response = next.run(request).await;
+    if api {
+        response = problem::worded(response).await;
+    }
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value| {
         headers

@@ -26,6 +26,9 @@ pub struct ListQuery {
     cursor: Option<String>,
     limit: Option<usize>,
     state: Option<api::NodeState>,
+    fleet: Option<String>,
+    /// Part of the name, the id or the gateway's address, whatever the case.
+    q: Option<String>,
 }
 
 pub async fn list(
@@ -37,11 +40,14 @@ pub async fn list(
     let view = view(&app, &read, &[Topic::Nodes]).await?;
     let after = query.cursor.as_deref().map(parse_id).transpose()?;
     let limit = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let text = query.q.as_ref().map(|text| text.to_lowercase());
     let wanted = |node: &&krakend_domain::NodeRecord| {
         after.is_none_or(|after| node.id > after)
             && query
                 .state
                 .is_none_or(|state| present::node_state(node.state) == state)
+            && (query.fleet.as_ref()).is_none_or(|fleet| node.fleet.as_str() == fleet)
+            && text.as_ref().is_none_or(|text| has(node, text))
     };
     let mut nodes: Vec<_> = view
         .state
@@ -55,6 +61,15 @@ pub async fn list(
     let next_cursor = nodes.last().filter(|_| more).map(|node| node.id.clone());
     let body = api::NodeList { nodes, next_cursor };
     Ok(answer(&view, body))
+}
+
+fn has(node: &krakend_domain::NodeRecord, text: &str) -> bool {
+    let texts = [
+        node.name.to_lowercase(),
+        node.id.krakend(),
+        node.gateway_address.to_lowercase(),
+    ];
+    texts.iter().any(|it| it.contains(text))
 }
 
 /// The first page, for the dashboard's live messages.

@@ -33,6 +33,34 @@ impl Failure {
     }
 }
 
+/// A refusal that came from below, for instance for a query that cannot be read, as a problem like all others.
+pub async fn worded(response: Response) -> Response {
+    let status = response.status();
+    let kind = match status {
+        StatusCode::BAD_REQUEST => "bad-request",
+        StatusCode::NOT_FOUND => "not-found",
+        StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
+        StatusCode::UNPROCESSABLE_ENTITY => "malformed",
+        _ => return response,
+    };
+    let told = response.headers().get(header::CONTENT_TYPE);
+    if told.is_some_and(|it| it.as_bytes() == PROBLEM_CONTENT_TYPE.as_bytes()) {
+        return response;
+    }
+    let body = axum::body::to_bytes(response.into_body(), MAX_WORDS).await;
+    let body = body.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    let text = match text.trim() {
+        "" => "the request cannot be read",
+        text => text,
+    };
+    Failure::new(status, kind, text).into_response()
+}
+
+/// Longest text of a refusal from below, in bytes.
+const MAX_WORDS: usize = 4 << 10;
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status =
@@ -49,7 +77,8 @@ impl IntoResponse for Failure {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                let wait = self.0.retry_after_s.unwrap_or(1);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
             }
             _ => {}
         }

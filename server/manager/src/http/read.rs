@@ -79,7 +79,7 @@ impl Read {
                 )
             })
         });
-        let wait = asked.wait.as_deref().map(wait).transpose()?;
+        let wait = asked.wait.as_deref().map(parse_wait).transpose()?;
         Ok(Self {
             consistency,
             after: after.transpose()?,
@@ -87,9 +87,18 @@ impl Read {
             deadline: deadline(headers)?,
         })
     }
+
+    /// The same without waiting for a change, after a wait of its own.
+    pub fn now(self) -> Self {
+        Self {
+            after: None,
+            deadline: self.deadline.max(Instant::now() + MIN_LAST_LOOK),
+            ..self
+        }
+    }
 }
 
-fn wait(text: &str) -> Result<Duration, Failure> {
+pub fn parse_wait(text: &str) -> Result<Duration, Failure> {
     let parsed = [("ms", 1), ("s", 1_000), ("m", 60_000)]
         .into_iter()
         .find_map(|(unit, ms)| {

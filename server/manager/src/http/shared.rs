@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::watch::Watch;
+use super::{limits::Limits, watch::Watch};
 
 /// Writes at a time that wait for their answer.
 const MAX_WRITES: usize = 4_096;
@@ -23,6 +23,7 @@ pub struct Shared {
     pub writes: Bound,
     pub waiting: Bound,
     pub streams: Bound,
+    pub limits: Limits,
     pub counters: Counters,
 }
 
@@ -57,6 +58,7 @@ impl Default for Shared {
             writes: Bound::new(MAX_WRITES),
             waiting: Bound::new(MAX_WAITING),
             streams: Bound::new(MAX_STREAMS),
+            limits: Limits::default(),
             counters: Counters::default(),
         }
     }

@@ -12,12 +12,17 @@ use std::{
     time::Duration,
 };
 
-use axum::serve::Listener;
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::mpsc,
     time::Sleep,
 };
+use tokio_rustls::server::TlsStream;
 
 /// How long a connection may take nothing of what is sent.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -55,30 +60,142 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts connections whose writes may not stall.
 pub struct Guarded {
-    listener: TcpListener,
+    source: Source,
+    address: SocketAddr,
     dropped: Arc<AtomicU64>,
+}
+
+enum Source {
+    Plain(TcpListener),
+    /// After their handshakes.
+    Tls(mpsc::Receiver<(Wire, SocketAddr)>),
 }
 
 impl Guarded {
     /// `dropped` counts the readers that were hung up on.
-    pub fn new(listener: TcpListener, dropped: Arc<AtomicU64>) -> Self {
-        Self { listener, dropped }
+    pub fn plain(listener: TcpListener, dropped: Arc<AtomicU64>) -> io::Result<Self> {
+        Ok(Self {
+            address: listener.local_addr()?,
+            source: Source::Plain(listener),
+            dropped,
+        })
+    }
+
+    /// The connections of a listener at `address` whose handshakes are done elsewhere.
+    pub fn tls(
+        ready: mpsc::Receiver<(Wire, SocketAddr)>,
+        address: SocketAddr,
+        dropped: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            source: Source::Tls(ready),
+            address,
+            dropped,
+        }
     }
 }
 
 impl Listener for Guarded {
-    type Io = Stall<TcpStream>;
+    type Io = Stall<Wire>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Without it small answers wait for an acknowledgement; that it fails is no reason to refuse.
-        let _ = stream.set_nodelay(true);
-        (Stall::new(stream, LIMIT, self.dropped.clone()), address)
+        let (wire, address) = match &mut self.source {
+            Source::Plain(listener) => {
+                let (stream, address) = Listener::accept(listener).await;
+                // Without it small answers wait for an acknowledgement; that it fails is no reason to refuse.
+                let _ = stream.set_nodelay(true);
+                (Wire::Plain(stream), address)
+            }
+            Source::Tls(ready) => match ready.recv().await {
+                Some(accepted) => accepted,
+                // The manager stops.
+                None => std::future::pending().await,
+            },
+        };
+        (Stall::new(wire, LIMIT, self.dropped.clone()), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        Ok(self.address)
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    pub address: SocketAddr,
+}
+
+impl Connected<IncomingStream<'_, Guarded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Guarded>) -> Self {
+        Self {
+            address: *stream.remote_addr(),
+        }
+    }
+}
+
+/// A connection, plain or with TLS.
+pub enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+macro_rules! on_stream {
+    ($wire:expr, $stream:ident => $call:expr) => {
+        match &mut *$wire {
+            Wire::Plain(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Wire::Tls(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        on_stream!(self, stream => stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_stream!(self, stream => stream.poll_write_vectored(cx, pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_shutdown(cx))
     }
 }
 

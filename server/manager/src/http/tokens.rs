@@ -1,13 +1,14 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use krakend_api as api;
 use krakend_domain::{
-    Applied, Command, Digest, FleetName, JoinRole, JoinTokenRecord, Role, TokenRecord, Topic,
+    Applied, Command, Digest, FleetName, JoinRole, JoinTokenRecord, Role, TokenRecord, TokenScope,
+    Topic,
 };
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use super::{
     access::Admin,
+    configuration::fleet_name,
     deadline::deadline,
     present,
     problem::Failure,
@@ -28,6 +30,8 @@ use crate::{
 };
 
 const MAX_TTL_S: u64 = 366 * 86_400;
+/// Fleets that a token may be bound to.
+const MAX_SCOPE: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +50,18 @@ struct Create {
     name: String,
     role: api::Role,
     ttl_s: Option<u64>,
+    #[serde(default)]
+    fleets: Vec<String>,
+    requests_per_s: Option<u32>,
+    concurrent: Option<u32>,
+}
+
+/// Query of the token list.
+#[derive(Debug, Deserialize)]
+pub struct ListQuery {
+    /// Id after which the page begins.
+    cursor: Option<Uuid>,
+    limit: Option<usize>,
 }
 
 /// A token as lists show it.
@@ -56,6 +72,9 @@ struct Shown {
     role: api::Role,
     created_by: String,
     expires_at: Option<String>,
+    fleets: Vec<String>,
+    requests_per_s: Option<u32>,
+    concurrent: Option<u32>,
     /// Only in the answer that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
@@ -76,23 +95,62 @@ fn default_uses() -> u32 {
 pub async fn list(
     State(app): State<App>,
     Admin(_): Admin,
+    Query(query): Query<ListQuery>,
     read: Read,
 ) -> Result<Response, Failure> {
     let view = view(&app, &read, &[Topic::Tokens]).await?;
-    let tokens = view.state.tokens().map(|token| shown(token, None));
-    let tokens: Vec<_> = tokens.collect();
-    Ok(answer(&view, serde_json::json!({ "tokens": tokens })))
+    let limit = query.limit.unwrap_or(1_000).clamp(1, 1_000);
+    let after = |token: &&TokenRecord| query.cursor.is_none_or(|cursor| token.id > cursor);
+    let tokens = view.state.tokens().filter(after).take(limit + 1);
+    let mut tokens: Vec<_> = tokens
+        .map(|token| shown(token, view.state.token_scope(token.id), None))
+        .collect();
+    let more = tokens.len() > limit;
+    tokens.truncate(limit);
+    let next_cursor = tokens.last().filter(|_| more).map(|it| it.id.clone());
+    let body = serde_json::json!({ "tokens": tokens, "next_cursor": next_cursor });
+    Ok(answer(&view, body))
 }
 
-fn shown(token: &TokenRecord, text: Option<String>) -> Shown {
+fn shown(token: &TokenRecord, scope: Option<&TokenScope>, text: Option<String>) -> Shown {
+    let scope = scope.cloned().unwrap_or_default();
     Shown {
         id: token.id.to_string(),
         name: token.name.clone(),
         role: present::role(token.role),
         created_by: token.created_by.clone(),
         expires_at: token.expires_ms.map(rfc3339),
+        fleets: scope.fleets.iter().map(ToString::to_string).collect(),
+        requests_per_s: scope.requests_per_s,
+        concurrent: scope.concurrent,
         token: text,
     }
+}
+
+/// What is asked for beside the role; `None` where nothing is.
+fn scope(asked: &Create) -> Result<Option<TokenScope>, Failure> {
+    let limits = [asked.requests_per_s, asked.concurrent];
+    if asked.fleets.is_empty() && limits == [None, None] {
+        return Ok(None);
+    }
+    if asked.fleets.len() > MAX_SCOPE || limits.contains(&Some(0)) {
+        return Err(Failure::bad_request(
+            "bad-limits",
+            format!("a token has at most {MAX_SCOPE} fleets, and limits of at least 1"),
+        ));
+    }
+    if limits[1].is_some_and(|it| it > 100_000) || limits[0].is_some_and(|it| it > 1_000_000) {
+        return Err(Failure::bad_request(
+            "bad-limits",
+            "requests_per_s is at most 1000000, concurrent at most 100000",
+        ));
+    }
+    let fleets = asked.fleets.iter().map(|name| fleet_name(name));
+    Ok(Some(TokenScope {
+        fleets: fleets.collect::<Result<_, _>>()?,
+        requests_per_s: asked.requests_per_s,
+        concurrent: asked.concurrent,
+    }))
 }
 
 pub async fn create(
@@ -103,7 +161,7 @@ pub async fn create(
 ) -> Result<Response, Failure> {
     let asked: Create = parse(
         &body,
-        "{\"name\", \"role\": viewer|operator|admin, \"ttl_s\"?}",
+        "{\"name\", \"role\": viewer|operator|admin, \"ttl_s\"?, \"fleets\"?, \"requests_per_s\"?, \"concurrent\"?}",
     )?;
     if asked.name.is_empty() || asked.name.len() > 100 {
         return Err(Failure::bad_request(
@@ -111,6 +169,7 @@ pub async fn create(
             "a name has 1 to 100 characters",
         ));
     }
+    let scope = scope(&asked)?;
     let id = Uuid::new_v4();
     let ring = app.trust.ring();
     let text = ring.in_use().token_text(id);
@@ -126,7 +185,13 @@ pub async fn create(
         created_by: caller.name.clone(),
         expires_ms: asked.ttl_s.map(|ttl_s| expiry(&app, ttl_s)).transpose()?,
     };
-    let command = Command::CreateToken(record.clone());
+    let command = match scope.clone() {
+        None => Command::CreateToken(record.clone()),
+        Some(scope) => Command::CreateScopedToken {
+            record: record.clone(),
+            scope,
+        },
+    };
     let request: [&[u8]; 2] = [b"POST token", &body];
     let written = write::propose(&app, &caller, &headers, &request, command).await?;
     let (made, expires_ms) = created(&written)?;
@@ -135,7 +200,7 @@ pub async fn create(
         false => text_again(&app, &headers, made).await?,
     };
     (record.id, record.expires_ms) = (made, expires_ms);
-    let answer = shown(&record, Some(text));
+    let answer = shown(&record, scope.as_ref(), Some(text));
     Ok(written.label((StatusCode::CREATED, Json(answer)).into_response()))
 }
 

@@ -12,6 +12,8 @@ use super::{access::Caller, deadline::deadline, problem::Failure, shared::count}
 use crate::app::App;
 
 const MAX_KEY: usize = 255;
+/// From this feature level on writes are audited.
+pub const AUDIT_LEVEL: u32 = 5;
 
 /// What a write did, and the log index that did it.
 #[derive(Debug)]
@@ -88,6 +90,10 @@ pub async fn submit(
     command: Command,
 ) -> Result<Written, Refused> {
     let deadline = deadline(headers)?;
+    if caller.scope.is_some() {
+        caller.may(&app.group.stale().state, &command)?;
+    }
+    let command = audited(caller, command);
     let command = match key(caller, headers)? {
         None => command,
         Some(key) => Command::Idempotent {
@@ -117,6 +123,42 @@ pub async fn submit(
     };
     tally(app, &written);
     written
+}
+
+/// Writes into the audit trail what is done that is not in the group's state. Groups below the level of the trail have
+/// none.
+///
+/// # Errors
+/// As any write.
+pub async fn note(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    (action, subject, after): (&str, String, Option<String>),
+) -> Result<(), Failure> {
+    if !caller.audited {
+        return Ok(());
+    }
+    let command = Command::RecordAction {
+        action: action.into(),
+        subject: subject.clone(),
+        after,
+    };
+    let request: [&[u8]; 2] = [action.as_bytes(), subject.as_bytes()];
+    propose(app, caller, headers, &request, command)
+        .await
+        .map(drop)
+}
+
+/// The command as the audit trail takes it, in a group that has one.
+pub fn audited(caller: &Caller, command: Command) -> Command {
+    if !caller.audited {
+        return command;
+    }
+    Command::Audited {
+        actor: caller.actor(),
+        command: Box::new(command),
+    }
 }
 
 fn replayed(index: u64, applied: Applied) -> Result<Written, Refused> {
@@ -212,6 +254,10 @@ mod tests {
             name: "same".into(),
             role: krakend_domain::Role::Admin,
             expires_ms: None,
+            origin: super::super::access::Origin::default(),
+            scope: None,
+            audited: true,
+            place: None,
         }
     }
 

@@ -130,6 +130,24 @@ impl Authority {
         })
     }
 
+    /// A fresh key and certificate for the web interface under these host names and addresses. It proves no role.
+    pub fn issue_web(&self, names: &[String], not_after_ms: u64) -> Result<Leaf, rcgen::Error> {
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+        let mut params = CertificateParams::new(names)?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "KrakenD Cluster Manager");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(1970, 1, 1) + since_1970(not_after_ms);
+        let mut chain_pem = params.signed_by(&key, &self.issuer)?.pem();
+        chain_pem.push_str(&self.certificate.pem());
+        Ok(Leaf {
+            chain_pem,
+            key_pem: key.serialize_pem().into(),
+        })
+    }
+
     /// A certificate of the other authority, signed by this one, for as long as the leaf that needs it.
     fn vouch_for(&self, other: &Self, not_after_ms: u64) -> Result<Certificate, rcgen::Error> {
         let mut params = authority_params();

@@ -188,7 +188,7 @@ impl Inner {
 /// Small, and needed by what goes on by itself.
 fn keeps_group_alive(command: &Command) -> bool {
     matches!(
-        command,
+        command.plain(),
         Command::Tick
             | Command::CheckState
             | Command::RegisterManager(_)

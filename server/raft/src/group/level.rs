@@ -38,9 +38,8 @@ impl Inner {
 }
 
 fn raises_to(command: &Command) -> Option<u32> {
-    match command {
+    match command.plain() {
         Command::RaiseFeatureLevel { level, .. } => Some(*level),
-        Command::Idempotent { command, .. } => raises_to(command),
         _ => None,
     }
 }

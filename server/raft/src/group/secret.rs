@@ -46,9 +46,8 @@ impl Inner {
 
     /// Whether the group may begin to use the secret that the command names. The leader alone is asked.
     pub(super) fn check_secret(&self, command: &Command) -> Result<(), ProposeError> {
-        let id = match command {
+        let id = match command.plain() {
             Command::UseSecret { id, .. } => *id,
-            Command::Idempotent { command, .. } => return self.check_secret(command),
             _ => return Ok(()),
         };
         let holders = self.secret_holders();

@@ -172,7 +172,8 @@ fn kind(key: &RecordKey) -> &'static str {
         RecordKey::Version(..) => "versions",
         RecordKey::StagedBody(_) | RecordKey::StagedChunk(..) => "unpublished documents",
         RecordKey::License => "licences",
-        RecordKey::Token(_) => "tokens",
+        RecordKey::Token(_) | RecordKey::TokenScope(_) => "tokens",
+        RecordKey::Audit(_) | RecordKey::AuditAnchor => "audit trail",
         RecordKey::JoinToken(_) => "join tokens",
         RecordKey::Recent(_)
         | RecordKey::Window(_)
