@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod debian;
 mod demo;
 mod golang;
 mod jepsen;

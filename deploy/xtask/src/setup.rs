@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{krakend, run};
+use crate::{debian::HAPROXY, krakend, run};
 
 /// A thing that may be missing, and the Debian packages that bring it.
 struct Need {
@@ -59,6 +59,10 @@ pub fn ensure(all: bool) -> Result<()> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.there)()).collect();
     if !missing.is_empty() {
         install(&missing, all)?;
+    }
+    match HAPROXY.ensure()? {
+        Some(path) => eprintln!("setup: HAProxy {}", path.display()),
+        None => eprintln!("setup: no haproxy on the PATH and no apt-get; its test is left out"),
     }
     match krakend::ensure()? {
         Some(path) => eprintln!("setup: KrakenD {}", path.display()),

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    BackupReport, Chunk, Digest, FleetName, GatewayKind, GossipKeyId, GossipKeyRecord,
+    BackupReport, Chunk, Digest, FileDrift, FleetName, GatewayKind, GossipKeyId, GossipKeyRecord,
     JoinTokenRecord, LicenseRecord, ManagerChange, ManagerId, Millis, NewEpoch, NodeCertificate,
     NodeId, NodeState, Sample, SampleStream, SecretId, TokenId, TokenRecord,
 };
@@ -196,6 +196,24 @@ pub enum Command {
         node_id: NodeId,
         revision: u64,
     },
+    /// A node shall take no new traffic, or take it again. It keeps its seat.
+    DrainNode {
+        node_id: NodeId,
+        draining: bool,
+        by: String,
+    },
+    /// What came of a restart of a node's gateway that somebody asked for.
+    ReportRestart {
+        node_id: NodeId,
+        by: String,
+        /// Why it was not restarted; what served before serves on.
+        problem: Option<String>,
+    },
+    /// A gateway's file is not what its node wrote, or is so again.
+    ReportDrift {
+        node_id: NodeId,
+        drift: Option<FileDrift>,
+    },
 }
 
 impl Command {
@@ -213,6 +231,7 @@ impl Command {
             | Self::UseGossipKey { .. }
             | Self::RemoveGossipKey { .. }
             | Self::AcknowledgeKeyring { .. } => 4,
+            Self::DrainNode { .. } | Self::ReportRestart { .. } | Self::ReportDrift { .. } => 5,
             Self::Idempotent { command, .. } => command.needs_level(),
             // Raising is how a group gets to where it may use what is new.
             _ => 1,

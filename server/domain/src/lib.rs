@@ -15,6 +15,7 @@ mod life_cycle;
 mod lineage;
 mod managers;
 mod node;
+mod operation;
 mod outcome;
 mod record;
 mod secret;
@@ -47,6 +48,7 @@ pub use managers::{
     is_removal_safe, plan_managers,
 };
 pub use node::{AppliedVersion, GatewayKind, NodeNote, NodeRecord, NodeState, Refusal, Seat};
+pub use operation::{DrainOrder, Draining, FileDrift};
 pub use outcome::{Applied, Outcome, Rejected};
 pub use record::{RecordError, RecordKey};
 pub use secret::{
@@ -65,7 +67,7 @@ pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
 
 /// Highest feature level that this program supports: the newest commands and formats that it can apply.
-pub const FEATURE_LEVEL: u32 = 4;
+pub const FEATURE_LEVEL: u32 = 5;
 
 /// UTC time in milliseconds since 1970.
 pub type Millis = u64;

@@ -41,6 +41,10 @@ pub enum RecordKey {
     Keyring,
     /// The revision of the key ring that a node holds.
     KeyringHeld(NodeId),
+    /// Whether a node shall take traffic.
+    Drain(NodeId),
+    /// A gateway's file that is not what its node wrote.
+    Drift(NodeId),
 }
 
 /// A persisted record that cannot be read.

@@ -38,7 +38,9 @@ impl Topic {
             RecordKey::Node(_)
             | RecordKey::Certificate(_)
             | RecordKey::NodeNote(_)
-            | RecordKey::KeyringHeld(_) => Some(Self::Nodes),
+            | RecordKey::KeyringHeld(_)
+            | RecordKey::Drain(_)
+            | RecordKey::Drift(_) => Some(Self::Nodes),
             RecordKey::Fleet(_) => Some(Self::Fleets),
             RecordKey::Version(..) => Some(Self::Versions),
             RecordKey::License | RecordKey::LicenseNotes => Some(Self::License),

@@ -5,6 +5,7 @@ pub mod backups;
 pub mod cli;
 pub mod clock;
 pub mod control;
+pub mod dns;
 pub mod duration;
 pub mod epoch;
 pub mod http;

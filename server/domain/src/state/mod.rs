@@ -9,6 +9,7 @@ mod keyring;
 mod licensing;
 mod membership;
 mod nodes;
+mod operation;
 mod persist;
 mod read;
 mod recording;
@@ -28,11 +29,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, BackupStatus, Changes, ClockRecord, Command, Event, FleetName, FormerGroup,
-    IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes, LicenseRecord, LicenseState,
-    LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote, NodeRecord,
-    NodeWindow, Outcome, RecentSample, Rejected, SecretRecord, StagedBody, TokenId, TokenRecord,
-    VersionRecord, WindowKey,
+    Applied, BackupStatus, Changes, ClockRecord, Command, DrainOrder, Event, FileDrift, FleetName,
+    FormerGroup, IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes, LicenseRecord,
+    LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate, NodeId, NodeNote,
+    NodeRecord, NodeWindow, Outcome, RecentSample, Rejected, SecretRecord, StagedBody, TokenId,
+    TokenRecord, VersionRecord, WindowKey,
 };
 use transaction::Transaction;
 
@@ -66,6 +67,8 @@ pub struct ClusterState {
     pub(crate) notes: OrdMap<NodeId, NodeNote>,
     pub(crate) keyring: Keyring,
     pub(crate) keyring_held: OrdMap<NodeId, u64>,
+    pub(crate) drains: OrdMap<NodeId, DrainOrder>,
+    pub(crate) drifts: OrdMap<NodeId, FileDrift>,
 }
 
 /// Facts about the state as a whole.
@@ -212,6 +215,19 @@ impl Transaction<'_> {
             Command::RemoveGossipKey { id, by } => self.apply_remove_gossip_key(*id, by),
             Command::AcknowledgeKeyring { node_id, revision } => {
                 self.apply_acknowledge_keyring(*node_id, *revision)
+            }
+            Command::DrainNode {
+                node_id,
+                draining,
+                by,
+            } => self.apply_drain_node(*node_id, *draining, by),
+            Command::ReportRestart {
+                node_id,
+                by,
+                problem,
+            } => self.apply_report_restart(*node_id, by, problem.as_deref()),
+            Command::ReportDrift { node_id, drift } => {
+                self.apply_report_drift(*node_id, drift.as_ref())
             }
         }
     }

@@ -57,6 +57,8 @@ impl ClusterState {
                 (self.keyring != Keyring::default()).then(|| encode(&self.keyring))
             }
             RecordKey::KeyringHeld(id) => self.keyring_held.get(id).map(encode),
+            RecordKey::Drain(id) => self.drains.get(id).map(encode),
+            RecordKey::Drift(id) => self.drifts.get(id).map(encode),
         }
     }
 
@@ -114,6 +116,8 @@ impl ClusterState {
                     .copied()
                     .map(RecordKey::KeyringHeld),
             )
+            .chain(self.drains.keys().copied().map(RecordKey::Drain))
+            .chain(self.drifts.keys().copied().map(RecordKey::Drift))
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -199,6 +203,12 @@ impl ClusterState {
             RecordKey::Keyring => self.keyring = decode(&key, value)?,
             RecordKey::KeyringHeld(id) => {
                 self.keyring_held.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Drain(id) => {
+                self.drains.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Drift(id) => {
+                self.drifts.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())
