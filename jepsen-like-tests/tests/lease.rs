@@ -165,9 +165,7 @@ async fn leaving_frees_the_seat_and_a_stop_without_managers_is_bounded() -> Resu
     ensure!(seats["seats_used"] == 2, "{seats}");
     let again = pool.leave(0).await.err().map(|error| error.to_string());
     ensure!(
-        again
-            .as_ref()
-            .is_some_and(|it| it.contains("nodes --remove")),
+        again.as_ref().is_some_and(|it| it.contains("nodes remove")),
         "{again:?}"
     );
     group.kill(0).await?;

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod contract;
+mod debian;
 mod demo;
 mod golang;
 mod jepsen;

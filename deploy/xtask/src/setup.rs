@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{contract, krakend, prometheus, run};
+use crate::{contract, debian::HAPROXY, krakend, prometheus, run};
 
 /// A thing that may be missing, and the Debian packages that bring it.
 struct Need {
@@ -70,6 +70,10 @@ pub fn ensure(all: bool) -> Result<()> {
         None => eprintln!("setup: no prometheus and no apt-get; its test is left out"),
     }
     contract::ensure()?;
+    match HAPROXY.ensure()? {
+        Some(path) => eprintln!("setup: HAProxy {}", path.display()),
+        None => eprintln!("setup: no haproxy on the PATH and no apt-get; its test is left out"),
+    }
     match krakend::ensure()? {
         Some(path) => eprintln!("setup: KrakenD {}", path.display()),
         None if run::is_ci() => {

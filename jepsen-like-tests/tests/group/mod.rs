@@ -52,9 +52,22 @@ impl Group {
         Self::start_all(count, settings, |_, program| Ok(program.to_owned())).await
     }
 
+    /// With settings of its own for each manager.
+    pub async fn start_each(count: usize, settings: impl Fn(usize) -> String) -> Result<Self> {
+        Self::start_any(count, settings, |_, program| Ok(program.to_owned())).await
+    }
+
     async fn start_all(
         count: usize,
         settings: &str,
+        wrap: impl Fn(&Path, &Path) -> Result<PathBuf>,
+    ) -> Result<Self> {
+        Self::start_any(count, |_| settings.to_owned(), wrap).await
+    }
+
+    async fn start_any(
+        count: usize,
+        settings: impl Fn(usize) -> String,
         wrap: impl Fn(&Path, &Path) -> Result<PathBuf>,
     ) -> Result<Self> {
         let dir = tempfile::tempdir()?;
@@ -71,10 +84,10 @@ impl Group {
             managers.push(Manager::new(number + 1, dir.path(), &program, ports)?);
         }
         let peers: Vec<_> = managers.iter().map(|it| it.managers).collect();
-        for manager in &mut managers {
+        for (at, manager) in managers.iter_mut().enumerate() {
             manager.configure(&peers, &secret, 5)?;
             let mut file = OpenOptions::new().append(true).open(manager.settings())?;
-            file.write_all(settings.as_bytes())?;
+            file.write_all(settings(at).as_bytes())?;
             manager.start()?;
         }
         let file = managers[0].admin_token();

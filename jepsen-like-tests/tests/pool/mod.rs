@@ -50,6 +50,46 @@ impl Pool {
         Self::start_all(group, count, None).await
     }
 
+    /// `count` nodes with addresses and settings of their own, of which the first `now` are started; the others by
+    /// [`Self::join`].
+    pub async fn start_on(
+        group: &Group,
+        count: usize,
+        host: impl Fn(usize) -> std::net::Ipv4Addr,
+        settings: impl Fn(usize) -> String,
+        now: usize,
+    ) -> Result<Self> {
+        let mut pool = Self::lay_out(group, count, None).await?;
+        for (at, node) in pool.nodes.iter_mut().enumerate() {
+            let file = node.dir.join("service.yml");
+            let public = SocketAddr::from((host(at), node.public.port()));
+            let text = std::fs::read_to_string(&file)?;
+            let listens = |address: SocketAddr| format!("\nlisten: {address}\n");
+            let text = text.replace(&listens(node.public), &listens(public));
+            node.public = public;
+            std::fs::write(&file, format!("{text}{}", settings(at)))?;
+        }
+        for at in 0..now {
+            pool.join(at).await?;
+        }
+        Ok(pool)
+    }
+
+    /// Starts it, and waits until it has an id.
+    pub async fn join(&mut self, at: usize) -> Result<()> {
+        self.restart(at).await?;
+        let id = until("it has an id", LIMIT, || async {
+            let status = self.status(at).await?;
+            Ok(match status["node_id"].as_str() {
+                Some(id) => Seen::Yes(id.to_owned()),
+                None => Seen::No(status.to_string()),
+            })
+        });
+        let id = id.await?;
+        self.nodes[at].id = id;
+        Ok(())
+    }
+
     /// Under wall clocks that a file moves; the boot clock stays.
     pub async fn start_with_clocks(
         group: &Group,
@@ -60,6 +100,28 @@ impl Pool {
     }
 
     async fn start_all(group: &Group, count: usize, clock: Option<&'static str>) -> Result<Self> {
+        let mut pool = Self::lay_out(group, count, clock).await?;
+        for at in 0..count {
+            if clock.is_some() {
+                pool.set_clock(at, "+0")?;
+            }
+            pool.restart(at).await?;
+        }
+        for at in 0..count {
+            let id = until("it has an id", LIMIT, || async {
+                let status = pool.status(at).await?;
+                Ok(match status["node_id"].as_str() {
+                    Some(id) => Seen::Yes(id.to_owned()),
+                    None => Seen::No(status.to_string()),
+                })
+            });
+            pool.nodes[at].id = id.await?;
+        }
+        Ok(pool)
+    }
+
+    /// Directories and settings; nothing runs yet.
+    async fn lay_out(group: &Group, count: usize, clock: Option<&'static str>) -> Result<Self> {
         let body = json!({ "fleet": "default", "ttl_s": 3_600, "max_uses": 1_000 });
         let token = until("a join token", LIMIT, || async {
             let ask = Ask::json("POST", "/v1/join-tokens", &body);
@@ -102,27 +164,10 @@ impl Pool {
                 clock,
             });
         }
-        let mut pool = Self {
+        Ok(Self {
             nodes,
             program: sibling_bin_dir()?.join("krakend-node"),
-        };
-        for at in 0..count {
-            if clock.is_some() {
-                pool.set_clock(at, "+0")?;
-            }
-            pool.restart(at).await?;
-        }
-        for at in 0..count {
-            let id = until("it has an id", LIMIT, || async {
-                let status = pool.status(at).await?;
-                Ok(match status["node_id"].as_str() {
-                    Some(id) => Seen::Yes(id.to_owned()),
-                    None => Seen::No(status.to_string()),
-                })
-            });
-            pool.nodes[at].id = id.await?;
-        }
-        Ok(pool)
+        })
     }
 
     /// Where the gateway serves.
@@ -130,16 +175,22 @@ impl Pool {
         self.nodes[at].public
     }
 
-    /// Publishes a fleet's first version, and waits until all serve it.
-    pub async fn publish_document(&self, group: &Group, document: &Value) -> Result<()> {
-        let ask = Ask::json("POST", "/v1/fleets/default/versions", document);
-        let ask = ask.header("if-none-match", "*");
-        group.ask(0, ask).await?.ok()?;
-        self.all_serve_the_first().await
-    }
-
     pub fn id(&self, at: usize) -> &str {
         &self.nodes[at].id
+    }
+
+    pub fn public(&self, at: usize) -> SocketAddr {
+        self.nodes[at].public
+    }
+
+    /// The only version that it keeps on its disk.
+    pub fn stored_version(&self, at: usize) -> Result<PathBuf> {
+        let versions = std::fs::read_dir(self.nodes[at].dir.join("data/versions"))?;
+        let files: std::io::Result<Vec<_>> = versions.map(|it| it.map(|it| it.path())).collect();
+        match files?.as_slice() {
+            [one] => Ok(one.clone()),
+            files => bail!("{} versions", files.len()),
+        }
     }
 
     /// Starts it, and waits until it answers on its own port.
@@ -261,12 +312,22 @@ impl Pool {
     /// A version that the gateway answers by itself, and waits until all serve it.
     pub async fn publish(&self, group: &Group) -> Result<()> {
         group.publish(0).await?;
-        self.all_serve_the_first().await
+        self.serve_the_first().await
     }
 
-    async fn all_serve_the_first(&self) -> Result<()> {
+    /// The first version, and waits until all that run serve it.
+    pub async fn publish_document(&self, group: &Group, document: &Value) -> Result<()> {
+        let ask = Ask::json("POST", "/v1/fleets/default/versions", document);
+        group.ask(0, ask.header("if-none-match", "*")).await?.ok()?;
+        self.serve_the_first().await
+    }
+
+    async fn serve_the_first(&self) -> Result<()> {
         until("all serve the version", LIMIT, || async {
             for at in 0..self.nodes.len() {
+                if self.nodes[at].process.is_none() {
+                    continue;
+                }
                 let status = self.status(at).await?;
                 if status["applied"]["number"] != 1 {
                     return Ok(Seen::No(status.to_string()));
@@ -282,6 +343,11 @@ impl Pool {
         let ask = Ask::get("/__health");
         let health = ask.send(self.nodes[at].public, ANSWER_WITHIN).await?;
         ensure!(health.status.is_success(), "{}", health.excerpt());
+        self.serves_without_health(at).await
+    }
+
+    /// The same of a node that says it wants no traffic.
+    pub async fn serves_without_health(&self, at: usize) -> Result<()> {
         let answer = Ask::get("/a")
             .send(self.nodes[at].public, ANSWER_WITHIN)
             .await?;

@@ -120,7 +120,7 @@ pub struct Drift {
     pub found_at: String,
     /// Path on the node's machine.
     pub file: String,
-    /// What it should be and is, SHA-256 of the canonical form.
+    /// SHA-256 of the file as the node wrote it, and as it is; the latter is empty when it is gone.
     pub expected_digest: String,
     pub found_digest: String,
     /// For people: edited by hand, or a gateway that another program started.

@@ -44,6 +44,12 @@ pub enum EventKind {
     GroupRecovered,
     BackupFailed,
     BackupSaved,
+    NodeDrained,
+    NodeUndrained,
+    GatewayRestarted,
+    GatewayRestartFailed,
+    DriftFound,
+    DriftGone,
     /// Written by a newer manager; `message` still says what happened.
     #[serde(other)]
     Other,

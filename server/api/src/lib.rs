@@ -35,7 +35,10 @@ pub use manager::{
     Alarm, GroupStatus, LastBackup, LeadershipTransfer, Manager, ManagerInvitation, ManagerList,
     ManagerRole,
 };
-pub use node::{GatewayKind, JoinToken, Node, NodeList, NodeLog, NodeLogLine, NodeState};
+pub use node::{
+    GatewayKind, JoinToken, LogLevel, ManagerLog, Node, NodeList, NodeLog, NodeLogLine,
+    NodeRestart, NodeState,
+};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
 pub use rollout::{NodeRollout, NodeRolloutState, Rollout, RolloutState};
 pub use secret::{ManagerSecrets, Secret, SecretStatus};

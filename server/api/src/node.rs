@@ -91,6 +91,29 @@ pub struct NodeLog {
     pub lines: Vec<NodeLogLine>,
 }
 
+/// Answer of `GET /v1/log?lines=N`: the newest lines of the manager that answers, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagerLog {
+    pub manager: String,
+    pub lines: Vec<NodeLogLine>,
+}
+
+/// Answer of `POST /v1/nodes/{id}/restart`: the new gateway serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRestart {
+    pub node_id: String,
+    /// Until the new gateway was healthy.
+    pub took_ms: u64,
+}
+
+/// Body and answer of `PUT /v1/log-level` and `PUT /v1/nodes/{id}/log-level`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLevel {
+    /// error, warn, info, debug, trace, or a list of target=level; absent or empty: what the settings say.
+    #[serde(default)]
+    pub level: Option<String>,
+}
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeLogLine {

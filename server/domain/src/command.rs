@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AuditActor, BackupReport, Chunk, Digest, FleetName, GatewayKind, GossipKeyId, GossipKeyRecord,
+    AuditActor, BackupReport, Chunk, Digest, FileDrift, FleetName, GatewayKind, GossipKeyId, GossipKeyRecord,
     JoinTokenRecord, LicenseRecord, ManagerChange, ManagerId, Millis, NewEpoch, NodeCertificate,
     NodeId, NodeState, Sample, SampleStream, SecretId, TokenId, TokenRecord, TokenScope,
 };
@@ -229,6 +229,24 @@ pub enum Command {
         record: TokenRecord,
         scope: TokenScope,
     },
+    /// A node shall take no new traffic, or take it again. It keeps its seat.
+    DrainNode {
+        node_id: NodeId,
+        draining: bool,
+        by: String,
+    },
+    /// What came of a restart of a node's gateway that somebody asked for.
+    ReportRestart {
+        node_id: NodeId,
+        by: String,
+        /// Why it was not restarted; what served before serves on.
+        problem: Option<String>,
+    },
+    /// A gateway's file is not what its node wrote, or is so again.
+    ReportDrift {
+        node_id: NodeId,
+        drift: Option<FileDrift>,
+    },
 }
 
 impl Command {
@@ -251,6 +269,7 @@ impl Command {
             | Self::SetMetricsAddress { .. } => 5,
             Self::RecordAction { .. } | Self::CreateScopedToken { .. } => 5,
             Self::Audited { command, .. } => command.needs_level().max(5),
+            Self::DrainNode { .. } | Self::ReportRestart { .. } | Self::ReportDrift { .. } => 5,
             Self::Idempotent { command, .. } => command.needs_level(),
             // Raising is how a group gets to where it may use what is new.
             _ => 1,

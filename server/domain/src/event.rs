@@ -61,4 +61,10 @@ pub enum EventKind {
     GossipBlocked,
     GossipOpen,
     GossipKeysChanged,
+    NodeDrained,
+    NodeUndrained,
+    GatewayRestarted,
+    GatewayRestartFailed,
+    DriftFound,
+    DriftGone,
 }

@@ -16,6 +16,7 @@ mod life_cycle;
 mod lineage;
 mod managers;
 mod node;
+mod operation;
 mod outcome;
 mod record;
 mod secret;
@@ -50,6 +51,7 @@ pub use managers::{
     is_removal_safe, plan_managers,
 };
 pub use node::{AppliedVersion, GatewayKind, NodeNote, NodeRecord, NodeState, Refusal, Seat};
+pub use operation::{DrainOrder, Draining, FileDrift};
 pub use outcome::{Applied, Outcome, Rejected};
 pub use record::{RecordError, RecordKey};
 pub use secret::{

@@ -53,6 +53,10 @@ pub enum RecordKey {
     AuditAnchor,
     /// What a token may not.
     TokenScope(TokenId),
+    /// Whether a node shall take traffic.
+    Drain(NodeId),
+    /// A gateway's file that is not what its node wrote.
+    Drift(NodeId),
 }
 
 /// A persisted record that cannot be read.

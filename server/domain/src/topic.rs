@@ -41,7 +41,9 @@ impl Topic {
             | RecordKey::Certificate(_)
             | RecordKey::NodeNote(_)
             | RecordKey::KeyringHeld(_)
-            | RecordKey::MetricsAddress(_) => Some(Self::Nodes),
+            | RecordKey::MetricsAddress(_)
+            | RecordKey::Drain(_)
+            | RecordKey::Drift(_) => Some(Self::Nodes),
             RecordKey::Fleet(_) => Some(Self::Fleets),
             RecordKey::Version(..) => Some(Self::Versions),
             RecordKey::License | RecordKey::LicenseNotes => Some(Self::License),

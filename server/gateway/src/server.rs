@@ -207,7 +207,7 @@ async fn serve(
         let (engine, stopping) = (&engine, &stopping);
         async move {
             let mut response = engine.handle(request, peer).await;
-            if stopping.load(Ordering::Relaxed) {
+            if stopping.load(Ordering::Relaxed) || engine.is_draining() {
                 response
                     .headers_mut()
                     .insert(CONNECTION, HeaderValue::from_static("close"));

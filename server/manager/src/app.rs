@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backups, clock, control,
+    backups, clock, control, dns,
     epoch::NewestObeyed,
     http, influx, join,
     licensing::{self, Licensing},
@@ -57,6 +57,7 @@ struct Listeners {
     nodes: TcpListener,
     managers: TcpListener,
     gossip: UdpSocket,
+    dns: Option<dns::Listeners>,
 }
 
 /// Runs a manager until a signal ends it or something it cannot live without breaks.
@@ -87,10 +88,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         http: http::Shared::default(),
         stop: stop.clone(),
     });
+    nodes::answer_relayed(&app);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(managers);
     tasks.spawn(nodes::serve(app.clone(), listeners.nodes));
     tasks.spawn(http::serve(app.clone(), listeners.http));
+    if let Some(listeners) = listeners.dns {
+        tasks.spawn(dns::serve(app.clone(), listeners));
+    }
     tasks.spawn(control::run(app.clone()));
     tasks.spawn(control::stay_reachable(app.clone()));
     tasks.spawn(backups::run(app.clone()));
@@ -190,6 +195,10 @@ async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
         nodes: tcp("listen_nodes", settings.listen_nodes.clone()).await?,
         managers: tcp("listen_managers", settings.listen_managers.clone()).await?,
         gossip,
+        dns: match &settings.listen_dns {
+            Some(listen) => Some(dns::bind(listen).await?),
+            None => None,
+        },
     })
 }
 

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 mod diff;
+pub mod dns;
 pub mod duration;
 pub mod epoch;
 pub mod http;

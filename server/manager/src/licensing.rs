@@ -318,7 +318,7 @@ pub fn alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
         let names: Vec<_> = waiting.iter().take(5).map(String::as_str).collect();
         let more = if waiting.len() > 5 { " and others" } else { "" };
         let text = format!(
-            "{} node(s) wait for a seat ({}{more}): upgrade the licence, or take out nodes that are gone with `nodes --remove`",
+            "{} node(s) wait for a seat ({}{more}): upgrade the licence, or take out nodes that are gone with `nodes remove`",
             waiting.len(),
             names.join(", ")
         );

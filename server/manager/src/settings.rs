@@ -42,6 +42,9 @@ pub struct Partial {
     /// host:port for the other managers [default: LISTEN:7001]
     #[arg(long)]
     pub listen_managers: Option<String>,
+    /// host:port on which balancers ask by DNS (UDP and TCP) which nodes take traffic; whoever reaches it may ask [default: none]
+    #[arg(long)]
+    pub listen_dns: Option<String>,
     /// Host or address under which others reach this manager [default: the host's name, or the listen address]
     #[arg(long)]
     pub advertise: Option<String>,
@@ -149,6 +152,7 @@ pub struct Settings {
     pub listen_http: String,
     pub listen_nodes: String,
     pub listen_managers: String,
+    pub listen_dns: Option<String>,
     pub advertise: String,
     pub peers: Vec<String>,
     pub bootstrap_expect: usize,
@@ -200,6 +204,7 @@ const KEYS: &[&str] = &[
     "listen_http",
     "listen_nodes",
     "listen_managers",
+    "listen_dns",
     "advertise",
     "peers",
     "bootstrap_expect",
@@ -282,6 +287,9 @@ fn read_environment(
             "token",
             "token_file",
             "ca_file",
+            "profile",
+            "config",
+            "output",
             "settings",
             "secret",
             "join_token",
@@ -334,6 +342,7 @@ impl Partial {
             listen_http: self.listen_http.or(other.listen_http),
             listen_nodes: self.listen_nodes.or(other.listen_nodes),
             listen_managers: self.listen_managers.or(other.listen_managers),
+            listen_dns: self.listen_dns.or(other.listen_dns),
             advertise: self.advertise.or(other.advertise),
             peers: self.peers.or(other.peers),
             bootstrap_expect: self.bootstrap_expect.or(other.bootstrap_expect),
@@ -389,6 +398,10 @@ impl Partial {
             listen_http: address("listen_http", listen_http)?,
             listen_nodes: address("listen_nodes", listen_nodes)?,
             listen_managers: address("listen_managers", listen_managers)?,
+            listen_dns: match self.listen_dns {
+                Some(listen) => Some(address("listen_dns", listen)?),
+                None => None,
+            },
             advertise,
             peers: self.peers.unwrap_or_default(),
             bootstrap_expect: self.bootstrap_expect.unwrap_or(1),

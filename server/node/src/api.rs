@@ -49,6 +49,9 @@ pub async fn start(listen: SocketAddr, board: Arc<StatusBoard>) -> Result<Socket
 }
 
 async fn ready(State(board): Board) -> impl IntoResponse {
+    if board.runtime.is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the node is draining\n");
+    }
     match board.runtime.is_ready() {
         true => (StatusCode::OK, "ready\n"),
         false => (

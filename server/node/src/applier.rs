@@ -31,6 +31,8 @@ pub struct Applier {
     standing: Mutex<Standing>,
     tasks: watch::Sender<Option<Task>>,
     answers: watch::Sender<Option<Acknowledgement>>,
+    /// The document that serves, as it was downloaded.
+    document: Mutex<Option<Arc<Vec<u8>>>>,
 }
 
 /// Why an order was not carried out; it is tried again.
@@ -58,6 +60,7 @@ impl Applier {
             standing: Mutex::new(standing),
             tasks: watch::Sender::new(None),
             answers: watch::Sender::new(None),
+            document: Mutex::new(None),
         })
     }
 
@@ -76,6 +79,7 @@ impl Applier {
         match self.runtime.apply(&document).await {
             Ok(applied) => {
                 let mut standing = self.standing();
+                self.serves(document);
                 standing.serving = true;
                 if let Some(good) = &mut standing.last_good {
                     good.rendered = Digest(applied.rendered_digest);
@@ -193,6 +197,7 @@ impl Applier {
         };
         match outcome {
             Ok(applied) => {
+                self.serves(document);
                 self.keep(&task.order, wanted, Digest(applied.rendered_digest))?;
                 self.store.forget_documents(&wanted.digest);
                 tracing::info!("serving version {number}");
@@ -207,6 +212,23 @@ impl Applier {
                 Ok(())
             }
             Err(error) => Err(Obstacle::Gateway(error)),
+        }
+    }
+
+    fn serves(&self, document: Vec<u8>) {
+        let mut kept = self.document.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(Arc::new(document));
+    }
+
+    /// Writes the stored document of the version that serves anew, in case somebody else has changed it.
+    pub fn restore_document(&self) -> Result<(), StoreError> {
+        let kept = {
+            let kept = self.document.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.clone()
+        };
+        match (self.applied(), kept) {
+            (Some(good), Some(document)) => self.store.set_document(&good.digest, &document),
+            _ => Ok(()),
         }
     }
 

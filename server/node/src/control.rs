@@ -26,7 +26,7 @@ pub struct LeaveRequest {
 pub enum ControlError {
     #[error(
         "no krakend-node runs with the data directory {0} ({1}). A node that was stopped has left already: its seat is \
-         free five minutes after its stop, or at once with `krakend-cluster-manager nodes --remove NODE`"
+         free five minutes after its stop, or at once with `krakend-cluster-manager nodes remove NODE`"
     )]
     NotRunning(String, std::io::Error),
     #[error("the node ended without a word: {0}")]
@@ -105,7 +105,7 @@ mod tests {
         let limit = Duration::from_secs(10);
         let alone = ask_to_leave(dir.path(), limit).await;
         let text = alone.err().map(|error| error.to_string());
-        assert!(text.is_some_and(|text| text.contains("nodes --remove")));
+        assert!(text.is_some_and(|text| text.contains("nodes remove")));
         let mut requests = listen(dir.path()).expect("open");
         let mode = std::fs::metadata(dir.path().join(SOCKET)).expect("there");
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);

@@ -10,6 +10,7 @@ pub mod cli;
 mod clock;
 pub mod cluster;
 mod control;
+pub mod desk;
 mod disk;
 pub mod enroll;
 pub mod join_token;

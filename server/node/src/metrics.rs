@@ -51,6 +51,11 @@ pub fn page(board: &StatusBoard) -> String {
         "1 while the gateway serves.",
         u64::from(status["ready"] == true),
     );
+    page.gauge(
+        "draining",
+        "1 while an operator wants no new traffic on this node.",
+        u64::from(status["draining"] == true),
+    );
     let one_of = |label: &'static str, all: &'static [&'static str], is: &Value| {
         let is = is.as_str().unwrap_or_default().to_owned();
         all.iter()

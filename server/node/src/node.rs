@@ -11,6 +11,7 @@ use crate::api;
 use crate::applier::Applier;
 use crate::clock;
 use crate::control;
+use crate::desk::{self, Desk};
 use crate::lease::LeaseKeeper;
 use crate::listen::address_of;
 use crate::notify::Notifier;
@@ -57,6 +58,14 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         totals.clone(),
     ));
     api::start(settings.api_listen, board.clone()).await?;
+    let desk = Arc::new(Desk::open(&store, runtime.clone(), applier.clone())?);
+    if let Some(listen) = settings.agent_check {
+        desk::answer_agent_checks(listen, runtime.clone()).await?;
+    }
+    tokio::spawn({
+        let desk = desk.clone();
+        async move { desk.watch_files().await }
+    });
     if !applier.serve_last_good().await {
         serve_local(runtime.as_ref(), local.as_deref(), &settings).await?;
     }
@@ -82,6 +91,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         status: board.clone(),
         lease: lease.clone(),
         phase: phases,
+        desk,
         said: Default::default(),
         time: Default::default(),
     };

@@ -138,6 +138,7 @@ impl StatusBoard {
             "manager": manager,
             "term": term,
             "ready": self.runtime.is_ready(),
+            "draining": self.runtime.is_draining(),
             "gateway": {
                 "kind": kind, "version": version, "address": self.runtime.local_addr().to_string(),
             },
@@ -221,6 +222,9 @@ impl StatusBoard {
             Some(number) => line.push_str(&format!("; serving version {number}")),
             None if self.runtime.is_ready() => line.push_str("; serving the local configuration"),
             None => line.push_str("; no configuration yet"),
+        }
+        if self.runtime.is_draining() {
+            line.push_str("; draining: no new traffic");
         }
         line
     }

@@ -23,7 +23,8 @@ mod types;
 pub use error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError};
 pub use group::{
     Alarm, AlarmKind, ClockReading, ClockStatus, DiskProbe, DiskSettings, GroupConfig, GroupHandle,
-    GroupStatus, Leadership, MemberStatus, Proposed, RaftRole, SnapshotSettings, StateView,
+    GroupStatus, Leadership, MemberStatus, Proposed, RaftRole, RelayError, RelayHandler,
+    SnapshotSettings, StateView,
 };
 #[doc(hidden)]
 pub use krakend_storage::failpoint;

@@ -81,7 +81,10 @@ pub fn mark(kind: EventKind) -> Mark {
         EventKind::VersionPublished => Mark::Published,
         EventKind::VersionApplied => Mark::Applied,
         EventKind::LicenseStateChanged | EventKind::LicenseNotice => Mark::Expiring,
-        EventKind::LicenseUnverified | EventKind::GossipBlocked => Mark::Unreachable,
+        EventKind::LicenseUnverified
+        | EventKind::GossipBlocked
+        | EventKind::GatewayRestartFailed
+        | EventKind::DriftFound => Mark::Unreachable,
         EventKind::GroupFormed
         | EventKind::GroupRestored
         | EventKind::GroupRecovered
@@ -102,6 +105,10 @@ pub fn mark(kind: EventKind) -> Mark {
         | EventKind::LicenseVerified
         | EventKind::GossipOpen
         | EventKind::GossipKeysChanged
+        | EventKind::NodeDrained
+        | EventKind::NodeUndrained
+        | EventKind::GatewayRestarted
+        | EventKind::DriftGone
         | EventKind::StatisticsWindow
         | EventKind::Other => Mark::Dot,
     }

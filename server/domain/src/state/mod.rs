@@ -10,6 +10,7 @@ mod keyring;
 mod licensing;
 mod membership;
 mod nodes;
+mod operation;
 mod persist;
 mod read;
 mod recording;
@@ -31,8 +32,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Applied, AuditAnchor, AuditRecord, BackupStatus, Changes, ClockRecord, Command, Event,
-    FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes,
+    Applied, AuditAnchor, AuditRecord, BackupStatus, Changes, ClockRecord, Command, DrainOrder,
+    Event, FileDrift, FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes,
     LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate,
     NodeId, NodeNote, NodeRecord, NodeWindow, Outcome, Packed, RecentSample, Rejected,
     SecretRecord, SeriesKey, SeriesMeta, StagedBody, TokenId, TokenRecord, TokenScope,
@@ -79,6 +80,8 @@ pub struct ClusterState {
     pub(crate) audit: OrdMap<u64, Arc<AuditRecord>>,
     pub(crate) audit_anchor: AuditAnchor,
     pub(crate) token_scopes: OrdMap<TokenId, TokenScope>,
+    pub(crate) drains: OrdMap<NodeId, DrainOrder>,
+    pub(crate) drifts: OrdMap<NodeId, FileDrift>,
 }
 
 /// Facts about the state as a whole.
@@ -241,6 +244,19 @@ impl Transaction<'_> {
             Command::RecordAction { .. } => Ok(Applied::Done),
             Command::CreateScopedToken { record, scope } => {
                 self.apply_create_scoped_token(record, scope)
+            }
+            Command::DrainNode {
+                node_id,
+                draining,
+                by,
+            } => self.apply_drain_node(*node_id, *draining, by),
+            Command::ReportRestart {
+                node_id,
+                by,
+                problem,
+            } => self.apply_report_restart(*node_id, by, problem.as_deref()),
+            Command::ReportDrift { node_id, drift } => {
+                self.apply_report_drift(*node_id, drift.as_ref())
             }
         }
     }

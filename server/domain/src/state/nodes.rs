@@ -171,6 +171,9 @@ impl Transaction<'_> {
             node.seat = Seat::Free;
         }
         let node = node.clone();
+        if to == NodeState::Removed {
+            self.forget_operation(node_id);
+        }
         let (kind, word) = match to {
             NodeState::Active => (EventKind::NodeActive, "active"),
             NodeState::Unreachable => (EventKind::NodeUnreachable, "unreachable"),
@@ -203,6 +206,9 @@ impl Transaction<'_> {
             Seat::Free
         };
         let node = node.clone();
+        if !hold_seat {
+            self.forget_operation(node_id);
+        }
         let how = if hold_seat {
             "stopped by its operator"
         } else {

@@ -71,6 +71,8 @@ impl ClusterState {
                 (self.audit_anchor != AuditAnchor::default()).then(|| encode(&self.audit_anchor))
             }
             RecordKey::TokenScope(id) => self.token_scopes.get(id).map(encode),
+            RecordKey::Drain(id) => self.drains.get(id).map(encode),
+            RecordKey::Drift(id) => self.drifts.get(id).map(encode),
         }
     }
 
@@ -139,6 +141,8 @@ impl ClusterState {
             .chain(self.audit.keys().copied().map(RecordKey::Audit))
             .chain([RecordKey::AuditAnchor])
             .chain(self.token_scopes.keys().copied().map(RecordKey::TokenScope))
+            .chain(self.drains.keys().copied().map(RecordKey::Drain))
+            .chain(self.drifts.keys().copied().map(RecordKey::Drift))
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -240,6 +244,12 @@ impl ClusterState {
             RecordKey::AuditAnchor => self.audit_anchor = decode(&key, value)?,
             RecordKey::TokenScope(id) => {
                 self.token_scopes.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Drain(id) => {
+                self.drains.insert(*id, decode(&key, value)?);
+            }
+            RecordKey::Drift(id) => {
+                self.drifts.insert(*id, decode(&key, value)?);
             }
         }
         Ok(())

@@ -1,3 +1,4 @@
+mod operating;
 mod time;
 mod watching;
 

@@ -68,7 +68,7 @@ impl Gateway {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         if method == Method::GET && self.config.health_path.as_deref() == Some(&path) {
-            return health();
+            return health(shared.draining.load(std::sync::atomic::Ordering::Relaxed));
         }
         let found = decode(&path).map(|decoded| self.table.lookup(method.as_str(), &decoded));
         if let Some(Lookup::Found(index, params)) = found {
@@ -320,7 +320,13 @@ fn redirect(method: &Method, path: &str, query: Option<&str>) -> Response<Body> 
     }
 }
 
-fn health() -> Response<Body> {
+fn health(draining: bool) -> Response<Body> {
+    if draining {
+        return render::json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({"status": "draining"}),
+        );
+    }
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();

@@ -18,6 +18,7 @@ pub use headers::GATEWAY_VERSION;
 pub use route::RouteTable;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,7 @@ struct Shared {
     statistics: Arc<Statistics>,
     client: HttpClient,
     gateway: RwLock<Option<Arc<Gateway>>>,
+    draining: AtomicBool,
 }
 
 impl Engine {
@@ -69,6 +71,7 @@ impl Engine {
             statistics,
             client: client::new_client(),
             gateway: RwLock::new(None),
+            draining: AtomicBool::new(false),
         };
         Engine {
             shared: Arc::new(shared),
@@ -89,6 +92,17 @@ impl Engine {
     /// Whether a configuration is being served.
     pub fn is_ready(&self) -> bool {
         self.gateway().is_some()
+    }
+
+    /// A draining gateway answers its health path with 503 and ends connections with their next answer, so that traffic
+    /// goes elsewhere. Whatever comes all the same is served.
+    pub fn set_draining(&self, draining: bool) {
+        self.shared.draining.store(draining, Ordering::Relaxed);
+    }
+
+    /// Whether traffic is being sent elsewhere.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
     }
 
     /// The configuration that is being served.

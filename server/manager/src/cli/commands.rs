@@ -6,11 +6,11 @@ use krakend_api as api;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Client, Command, Config, License, Output, Token,
+    Client, Command, License, Output, Token,
     client::{ApiClient, Ask},
-    members,
+    members, nodes,
     snapshot::{self, Snapshot},
-    tables,
+    status, tables,
 };
 
 /// Runs one command against a manager.
@@ -18,38 +18,77 @@ pub async fn run(command: Command, options: &Client) -> anyhow::Result<()> {
     let client = ApiClient::new(options)?;
     let output = options.output;
     match command {
-        Command::Status => status(&client, output).await,
+        Command::Status(watch) => status::run(&client, watch, output).await,
         Command::Managers { command } => members::managers(&client, command, output).await,
         Command::Fleets(command) => members::fleets(&client, command, output).await,
-        Command::Nodes { remove: None } => {
-            show::<api::NodeList>(&client, "/v1/nodes", output, tables::nodes).await
-        }
-        Command::Nodes { remove: Some(id) } => {
-            delete(&client, &format!("/v1/nodes/{id}")).await?;
-            println!("{id} is removed; its seat is free");
-            Ok(())
-        }
-        Command::Config(config) => configuration(&client, config, output).await,
+        Command::Nodes { command, list } => match command {
+            None => list.run(&client, output).await,
+            Some(command) => command.run(&client, output).await,
+        },
+        Command::Config(config) => config.run(&client, output).await,
+        Command::Rollout(rollout) => rollout.run(&client, output).await,
         Command::License(license) => licensing(&client, license, output).await,
-        Command::Token(token) => tokens(&client, token).await,
+        Command::Token(token) => tokens(&client, token, output).await,
         Command::Snapshot(Snapshot::Save { file, force, stale }) => {
             snapshot::save(&client, (&file, force, stale), output).await
         }
         // These ask no manager and are done before.
-        Command::Snapshot(_) | Command::Recover(_) => Ok(()),
+        Command::Snapshot(_)
+        | Command::Recover(_)
+        | Command::Completion { .. }
+        | Command::Man { .. } => Ok(()),
         Command::Clock(clock) => clock.run(&client, output).await,
         Command::FeatureLevel(level) => level.run(&client, output).await,
         Command::Secret(secret) => secret.run(&client, output).await,
         Command::Keyring(keyring) => keyring.run(&client, output).await,
+        Command::Audit(audit) => audit.run(&client, output).await,
+        Command::Debug(debug) => debug.run(&client).await,
+        Command::Log { lines } => {
+            let path = format!("/v1/log?lines={lines}");
+            let log: api::ManagerLog = client.get(&path).await?;
+            output.print(&log, |log| nodes::log_lines(&log.lines))
+        }
+        Command::LogLevel { level, node } => log_level(&client, level, node, output).await,
         Command::Events { limit } => {
             let path = format!("/v1/events?history=true&limit={limit}");
             show::<api::EventList>(&client, &path, output, tables::events).await
         }
         Command::Stats { fleet, range_s } => {
-            let path = format!("/v1/statistics?fleet={fleet}&range_s={range_s}");
+            let path = format!("/v1/statistics?fleet={}&range_s={range_s}", encode(&fleet));
             show::<api::Statistics>(&client, &path, output, tables::statistics).await
         }
     }
+}
+
+async fn log_level(
+    client: &ApiClient,
+    level: Option<String>,
+    node: Option<String>,
+    output: Output,
+) -> anyhow::Result<()> {
+    const PATH: &str = "/v1/log-level";
+    if let Some(node) = node {
+        let (name, set) = nodes::set_log_level(client, &node, level).await?;
+        return output.print(&set, |set| {
+            let level = set.level.as_deref().unwrap_or_default();
+            format!("{name} logs at {level} until its next start")
+        });
+    }
+    let Some(level) = level else {
+        return show::<api::LogLevel>(client, PATH, output, |set| {
+            set.level.clone().unwrap_or_default()
+        })
+        .await;
+    };
+    let ask = Ask {
+        method: Method::PUT,
+        ..Ask::post(PATH, &serde_json::json!({ "level": level }))
+    };
+    let set: api::LogLevel = serde_json::from_slice(&client.ask(ask).await?)?;
+    output.print(&set, |set| {
+        let level = set.level.as_deref().unwrap_or_default();
+        format!("the manager that answered logs at {level} until its next start")
+    })
 }
 
 pub async fn show<T: DeserializeOwned + Serialize>(
@@ -67,11 +106,7 @@ pub fn print<T: Serialize>(
     output: Output,
     table: fn(&T) -> String,
 ) -> anyhow::Result<()> {
-    match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(value)?),
-        Output::Table => println!("{}", table(value)),
-    }
-    Ok(())
+    output.print(value, table)
 }
 
 pub(super) async fn delete(client: &ApiClient, path: &str) -> anyhow::Result<()> {
@@ -81,87 +116,6 @@ pub(super) async fn delete(client: &ApiClient, path: &str) -> anyhow::Result<()>
         ..Ask::default()
     };
     client.ask(ask).await.map(drop)
-}
-
-async fn status(client: &ApiClient, output: Output) -> anyhow::Result<()> {
-    let status: api::GroupStatus = client.get("/v1/status?consistency=stale").await?;
-    if output == Output::Json {
-        return print(&status, output, |_| String::new());
-    }
-    let license: api::License = client.get("/v1/license?consistency=stale").await?;
-    println!("{}", tables::status(&status, &license));
-    Ok(())
-}
-
-async fn configuration(client: &ApiClient, command: Config, output: Output) -> anyhow::Result<()> {
-    match command {
-        Config::Publish {
-            file,
-            fleet,
-            message,
-            parent,
-        } => publish(client, (&file, &fleet, &message), parent, output).await,
-        Config::Check { file, fleet } => {
-            let ask = Ask {
-                method: Method::POST,
-                path: format!("/v1/fleets/{fleet}/check"),
-                body: read(&file)?,
-                ..Ask::default()
-            };
-            let body = client.ask(ask).await?;
-            let findings: Vec<api::Finding> = serde_json::from_slice(&body)?;
-            for finding in &findings {
-                println!(
-                    "{} line {}, column {}: {}",
-                    finding.severity, finding.line, finding.column, finding.message
-                );
-            }
-            println!("{} can be published to fleet {fleet}", file.display());
-            Ok(())
-        }
-        Config::List { fleet } => {
-            let path = format!("/v1/fleets/{fleet}/versions");
-            show::<api::VersionList>(client, &path, output, tables::versions).await
-        }
-        Config::Show { number, fleet } => {
-            let path = format!("/v1/fleets/{fleet}/versions/{number}");
-            let version: api::Version = client.get(&path).await?;
-            println!("{}", serde_json::to_string_pretty(&version.document)?);
-            Ok(())
-        }
-    }
-}
-
-async fn publish(
-    client: &ApiClient,
-    (file, fleet, message): (&Path, &str, &str),
-    parent: Option<String>,
-    output: Output,
-) -> anyhow::Result<()> {
-    let path = format!("/v1/fleets/{fleet}/versions");
-    let parent = match parent {
-        Some(parent) => Some(parent),
-        None => {
-            let list: api::VersionList = client.get(&format!("{path}?limit=1")).await?;
-            list.versions.into_iter().next().map(|newest| newest.digest)
-        }
-    };
-    let precondition = match parent {
-        Some(digest) => ("if-match", format!("\"{digest}\"")),
-        None => ("if-none-match", "*".into()),
-    };
-    let ask = Ask {
-        method: Method::POST,
-        path: format!("{path}?message={}", encode(message)),
-        headers: vec![
-            precondition,
-            ("idempotency-key", uuid::Uuid::new_v4().to_string()),
-            ("content-type", "application/json".into()),
-        ],
-        body: read(file)?,
-    };
-    let published: api::Published = serde_json::from_slice(&client.ask(ask).await?)?;
-    print(&published, output, tables::published)
 }
 
 async fn licensing(client: &ApiClient, command: License, output: Output) -> anyhow::Result<()> {
@@ -205,29 +159,26 @@ pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
     String::from_utf8(read(file)?).with_context(|| format!("{} is no text", file.display()))
 }
 
-async fn tokens(client: &ApiClient, command: Token) -> anyhow::Result<()> {
-    let post = |path: &str, body: serde_json::Value| Ask {
-        method: Method::POST,
-        path: path.into(),
-        body: body.to_string().into_bytes(),
-        ..Ask::default()
-    };
+async fn tokens(client: &ApiClient, command: Token, output: Output) -> anyhow::Result<()> {
+    let post = |path: &str, body: serde_json::Value| Ask::post(path, &body);
     match command {
         Token::Create { name, role, ttl } => {
             let body = serde_json::json!({ "name": name, "role": role, "ttl_s": ttl });
             let made = client.ask(post("/v1/tokens", body)).await?;
             let made: serde_json::Value = serde_json::from_slice(&made)?;
-            println!("{}", made["token"].as_str().unwrap_or_default());
+            output.print(&made, |made| {
+                made["token"].as_str().unwrap_or_default().to_owned()
+            })?;
         }
         Token::CreateJoin { fleet, ttl, uses } => {
             let body = serde_json::json!({ "fleet": fleet, "ttl_s": ttl, "max_uses": uses });
             let made = client.ask(post("/v1/join-tokens", body)).await?;
             let made: api::JoinToken = serde_json::from_slice(&made)?;
-            println!("{}", made.token);
+            output.print(&made, |made| made.token.clone())?;
         }
         Token::List => {
             let list: serde_json::Value = client.get("/v1/tokens").await?;
-            println!("{}", tables::tokens(&list));
+            output.print(&list, tables::tokens)?;
         }
         Token::Revoke { id } => {
             delete(client, &format!("/v1/tokens/{id}")).await?;
@@ -237,7 +188,7 @@ async fn tokens(client: &ApiClient, command: Token) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
         std::io::stdin().read_to_end(&mut bytes)?;

@@ -1,8 +1,9 @@
-//! Connections to managers, plain or with TLS.
+//! Connections to managers, over TLS where the URL says https.
 
 use std::{
     future::Future,
-    path::{Path, PathBuf},
+    io,
+    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,154 +19,144 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower::Service;
 
-/// Where systems keep the authorities that they trust.
-const SYSTEM_FILES: [&str; 4] = [
+/// Where Debian, Red Hat and SUSE keep the authorities that a machine trusts.
+const AUTHORITIES: [&str; 3] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
 ];
 
-/// Dials `http://` and `https://`.
+/// Opens connections.
 #[derive(Clone)]
 pub struct Connector {
-    plain: HttpConnector,
-    tls: Option<TlsConnector>,
+    http: HttpConnector,
+    tls: TlsConnector,
 }
 
 impl Connector {
-    /// `https`: whether TLS is needed at all. `ca_file`: PEM of the authorities to trust in place of the system's.
-    ///
-    /// # Errors
-    /// There is no authority to trust.
-    pub fn new(https: bool, ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        let mut plain = HttpConnector::new();
-        plain.enforce_http(false);
-        plain.set_nodelay(true);
-        let tls = https.then(|| tls(ca_file)).transpose()?;
-        Ok(Self { plain, tls })
-    }
-}
-
-fn tls(ca_file: Option<&Path>) -> anyhow::Result<TlsConnector> {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let path = match ca_file {
-        Some(path) => path.to_owned(),
-        None => system_file().context(
-            "this system has no list of trusted authorities: name one with --ca-file (a manager with `https: auto` writes https-ca.pem into its data directory)",
-        )?,
-    };
-    let mut store = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(&path);
-    let certificates = certificates.with_context(|| format!("reading {}", path.display()))?;
-    for certificate in certificates.flatten() {
-        // One of a system's many that cannot be used is no reason to trust none.
-        let _ = store.add(certificate);
-    }
-    anyhow::ensure!(
-        !store.is_empty(),
-        "{} has no certificate in PEM",
-        path.display()
-    );
-    let config = ClientConfig::builder()
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn system_file() -> Option<PathBuf> {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let known = SYSTEM_FILES.iter().map(PathBuf::from);
-    named.into_iter().chain(known).find(|path| path.exists())
-}
-
-type Dialled = Pin<Box<dyn Future<Output = anyhow::Result<TokioIo<Wire>>> + Send>>;
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Wire>;
-    type Error = anyhow::Error;
-    type Future = Dialled;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<anyhow::Result<()>> {
-        self.plain.poll_ready(cx).map_err(anyhow::Error::new)
-    }
-
-    fn call(&mut self, uri: Uri) -> Dialled {
-        let host = uri.host().unwrap_or_default().to_owned();
-        let tls = match uri.scheme_str() {
-            Some("https") => self.tls.clone(),
-            _ => None,
-        };
-        let dialled = self.plain.call(uri);
-        Box::pin(async move {
-            let stream = dialled.await?.into_inner();
-            let Some(tls) = tls else {
-                return Ok(TokioIo::new(Wire::Plain(stream)));
-            };
-            let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
-            let stream = tls.connect(name, stream).await.context(
-                "the TLS handshake failed (--ca-file names the authority that signed the manager's certificate)",
-            )?;
-            Ok(TokioIo::new(Wire::Tls(Box::new(stream))))
+    /// `ca_file` replaces the authorities that the machine trusts.
+    pub fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        let mut roots = RootCertStore::empty();
+        match ca_file {
+            Some(path) => {
+                let authorities = CertificateDer::pem_file_iter(path)
+                    .with_context(|| format!("reading the authorities in {}", path.display()))?;
+                for authority in authorities {
+                    let usable = authority
+                        .map_err(anyhow::Error::from)
+                        .and_then(|it| Ok(roots.add(it)?));
+                    usable.with_context(|| {
+                        format!("{} holds no usable certificate", path.display())
+                    })?;
+                }
+            }
+            None => {
+                let found = AUTHORITIES
+                    .iter()
+                    .find_map(|path| CertificateDer::pem_file_iter(path).ok());
+                for authority in found.into_iter().flatten().flatten() {
+                    // One that rustls does not take is no reason to trust the others less.
+                    let _ = roots.add(authority);
+                }
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            http,
+            tls: TlsConnector::from(Arc::new(config)),
         })
     }
 }
 
-/// A connection to a manager.
-pub enum Wire {
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Stream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.http.poll_ready(context).map_err(io::Error::other)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let tls = (uri.scheme_str() == Some("https")).then(|| self.tls.clone());
+        let host = uri.host().unwrap_or_default();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let connecting = self.http.call(uri);
+        Box::pin(async move {
+            let stream = connecting.await.map_err(io::Error::other)?.into_inner();
+            let Some(tls) = tls else {
+                return Ok(TokioIo::new(Stream::Plain(stream)));
+            };
+            let name = ServerName::try_from(host).map_err(io::Error::other)?;
+            let stream = tls.connect(name, stream).await?;
+            Ok(TokioIo::new(Stream::Tls(Box::new(stream))))
+        })
+    }
+}
+
+/// A connection.
+pub enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Connection for Wire {
+impl Connection for Stream {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Stream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Stream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
         bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -35,6 +35,7 @@ impl FeatureLevel {
             path: PATH.into(),
             headers: vec![("idempotency-key", uuid::Uuid::new_v4().to_string())],
             body: serde_json::to_vec(&serde_json::json!({ "level": level }))?,
+            ..Ask::default()
         };
         client.ask(ask).await?;
         println!("the feature level is {level}");

@@ -92,6 +92,7 @@ async fn ask(
             path: path.clone(),
             headers: vec![("idempotency-key", uuid::Uuid::new_v4().to_string())],
             body: body.clone(),
+            ..Ask::default()
         };
         match client.ask(ask).await {
             Ok(answer) => return Ok(serde_json::from_slice(&answer)?),
@@ -108,9 +109,7 @@ fn is_awaited(error: &anyhow::Error) -> bool {
 }
 
 fn table(status: &api::KeyringStatus) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["KEY", "IN USE", "ENCRYPTS", "INSTALLED", "BY"]);
+    let mut table = super::table::Table::new(&["key", "in use", "encrypts", "installed", "by"]);
     for key in &status.keys {
         let mark = |on: bool| if on { "yes" } else { "" };
         table.add_row([

@@ -20,7 +20,7 @@ pub async fn managers(
         }
         Managers::Add { ttl } => {
             let body = serde_json::json!({ "ttl_s": ttl });
-            let made = client.ask(post("/v1/managers", &body)).await?;
+            let made = client.ask(Ask::post("/v1/managers", &body)).await?;
             let made: api::ManagerInvitation = serde_json::from_slice(&made)?;
             print(&made, output, invitation)
         }
@@ -31,13 +31,13 @@ pub async fn managers(
         }
         Managers::Promote { manager } => {
             let path = format!("/v1/managers/{}/promote", encode(&manager));
-            client.ask(post(&path, &serde_json::json!({}))).await?;
+            client.ask(Ask::post(path, &serde_json::json!({}))).await?;
             println!("{manager} has a vote");
             Ok(())
         }
         Managers::TransferLeadership { manager } => {
             let body = serde_json::json!({ "to": manager });
-            let done = client.ask(post("/v1/leadership", &body)).await?;
+            let done = client.ask(Ask::post("/v1/leadership", &body)).await?;
             let done: api::LeadershipTransfer = serde_json::from_slice(&done)?;
             print(&done, output, |done| format!("{} leads", done.leader_name))
         }
@@ -60,15 +60,6 @@ pub async fn fleets(client: &ApiClient, command: Fleets, output: Output) -> anyh
             );
             Ok(())
         }
-    }
-}
-
-fn post(path: &str, body: &serde_json::Value) -> Ask {
-    Ask {
-        method: Method::POST,
-        path: path.into(),
-        body: body.to_string().into_bytes(),
-        ..Ask::default()
     }
 }
 

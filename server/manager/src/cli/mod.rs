@@ -1,33 +1,53 @@
 //! The operator's command line against the HTTP API.
 
+mod audit;
+mod bundle;
 mod client;
 mod clock;
 mod commands;
+mod configuration;
 mod connect;
 mod feature_level;
 mod issue;
 mod keyring;
+mod manual;
 mod members;
+mod nearest;
+mod nodes;
 mod offline;
+mod output;
+mod profile;
+mod rollout;
 mod secret;
 mod snapshot;
+mod status;
+mod table;
 mod tables;
+mod watch;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{
-    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, error::ErrorKind,
-    parser::ValueSource,
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
 };
 
 use crate::{duration::parse_duration, settings::Partial};
+use output::{Ended, Output};
+
+const EXIT_CODES: &str = "\
+Commands find their manager by --server, then KRAKEND_CM_SERVER, then a profile of ~/.config/krakend-cm/config.yml \
+(`current: NAME`, and below `profiles:` for each name `servers`, `token_file` and `ca_file`), and try the next when one does \
+not answer. The token comes from KRAKEND_CM_TOKEN, --token-file or the profile.
+
+Exit codes: 0 done, for `status` healthy; 1 trouble, no manager reached; 2 wrong use, for `status` degraded; \
+for `config wait`: 3 a gateway refuses the version, 4 time is over. A manager: 74 damaged files, 78 wrong settings.";
 
 /// Control plane for fleets of KrakenD API gateways.
 ///
 /// Without a command it runs one manager: web interface and HTTP API on port 9897, nodes on 7000, other managers on
 /// 7001. With a command it asks a running manager.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// Settings file of the manager [default: /etc/krakend/cluster-manager.yml, which may be missing]
     #[arg(long, env = "KRAKEND_CM_SETTINGS")]
@@ -70,37 +90,49 @@ impl Arguments {
 /// Which manager a command asks, and as whom.
 #[derive(Args, Clone)]
 pub struct Client {
-    /// URLs of managers; the next is tried when one does not answer
+    /// URLs of managers; the next is tried when one does not answer [default: http://127.0.0.1:9897]
     #[arg(
         long,
         global = true,
         env = "KRAKEND_CM_SERVER",
         value_delimiter = ',',
-        default_value = "http://127.0.0.1:9897"
+        value_name = "URL"
     )]
     pub server: Vec<String>,
     /// File with the API token [default: /var/lib/krakend-cluster-manager/admin-token]
-    #[arg(long, global = true, env = "KRAKEND_CM_TOKEN_FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "KRAKEND_CM_TOKEN_FILE",
+        value_name = "FILE"
+    )]
     pub token_file: Option<PathBuf>,
-    /// File with the certificate authorities to trust over https://, in PEM [default: the system's]
-    #[arg(long, global = true, env = "KRAKEND_CM_CA_FILE")]
+    /// File with the authorities that certify the managers' HTTPS [default: those that this machine trusts]
+    #[arg(long, global = true, env = "KRAKEND_CM_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// Profile to use [default: the file's `current`]
+    #[arg(long, global = true, env = "KRAKEND_CM_PROFILE", value_name = "NAME")]
+    pub profile: Option<String>,
+    /// File with the profiles [default: ~/.config/krakend-cm/config.yml]
+    #[arg(long, global = true, env = "KRAKEND_CM_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How answers are printed
-    #[arg(long, global = true, default_value = "table")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "KRAKEND_CM_OUTPUT",
+        default_value = "table"
+    )]
     pub output: Output,
-}
-
-/// How answers are printed.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    Table,
-    Json,
 }
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Is the group healthy, who leads, how many managers can be lost, nodes by state, licence
-    Status,
+    /// Is the group healthy and if not why, who leads, how many managers can be lost, nodes, rollout, licence, alarms
+    ///
+    /// Ends with 0 when it is healthy, with 2 when something wants an operator, with 1 when no manager is reached.
+    Status(watch::Watch),
     /// Managers of the group: list, add, remove, promote, transfer the leadership
     Managers {
         #[command(subcommand)]
@@ -109,15 +141,19 @@ pub enum Command {
     /// Fleets: named sets of nodes that share one configuration
     #[command(subcommand)]
     Fleets(Fleets),
-    /// Nodes with state, version and rate
+    /// Nodes, by name or id: list, show, drain, undrain, restart, remove, log
+    #[command(args_conflicts_with_subcommands = true)]
     Nodes {
-        /// Free this node's seat
-        #[arg(long, value_name = "NODE")]
-        remove: Option<String>,
+        #[command(subcommand)]
+        command: Option<nodes::Nodes>,
+        #[command(flatten)]
+        list: nodes::List,
     },
-    /// Configuration versions
+    /// Configuration versions: publish, check, list, show, diff, rollback, export, wait
     #[command(subcommand)]
-    Config(Config),
+    Config(configuration::Config),
+    /// How far each node is with its fleet's newest version
+    Rollout(rollout::RolloutOf),
     /// The licence
     #[command(subcommand)]
     License(License),
@@ -141,6 +177,33 @@ pub enum Command {
     /// The keys that authenticate gossip: list, install, use, remove, while everything runs
     #[command(subcommand)]
     Keyring(keyring::Keyring),
+    /// Who changed what: list, export, verify
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// The newest log lines of the manager that is asked
+    Log {
+        /// The newest so many, at most 2,000
+        #[arg(short = 'n', long, default_value_t = 200)]
+        lines: u32,
+    },
+    /// What the manager that is asked logs, or a node; with a level it is changed until the next start
+    LogLevel {
+        /// error, warn, info, debug, trace, or a list of target=level
+        level: Option<String>,
+        /// A node, by name or id; without a level it goes back to its settings
+        #[arg(long, value_name = "NODE")]
+        node: Option<String>,
+    },
+    /// For somebody who helps: a bundle of everything but secrets
+    #[command(subcommand)]
+    Debug(bundle::Debug),
+    /// Print the completion script of a shell, for instance `completion bash > /etc/bash_completion.d/krakend-cm`
+    Completion { shell: clap_complete::Shell },
+    /// Write manual pages, one for each command
+    Man {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// What happened, newest last
     Events {
         #[arg(long, default_value_t = 20)]
@@ -180,39 +243,6 @@ pub enum Fleets {
     List,
     /// Make a fleet; nodes join it by a join token that names it
     Create { name: String },
-}
-
-#[derive(Subcommand)]
-pub enum Config {
-    /// Publish a KrakenD configuration as the fleet's next version
-    Publish {
-        file: PathBuf,
-        #[arg(long, default_value = "default")]
-        fleet: String,
-        /// Why
-        #[arg(short, long, default_value = "")]
-        message: String,
-        /// Digest of the version that you started from [default: the newest one]
-        #[arg(long)]
-        parent: Option<String>,
-    },
-    /// Check a configuration without publishing it
-    Check {
-        file: PathBuf,
-        #[arg(long, default_value = "default")]
-        fleet: String,
-    },
-    /// Versions of a fleet, newest first
-    List {
-        #[arg(long, default_value = "default")]
-        fleet: String,
-    },
-    /// Print a version's document
-    Show {
-        number: u64,
-        #[arg(long, default_value = "default")]
-        fleet: String,
-    },
 }
 
 #[derive(Subcommand)]
@@ -259,9 +289,14 @@ pub enum Token {
     Revoke { id: String },
 }
 
-/// Runs one command and ends with 0, or 1 and the reason on standard error.
+/// Runs one command and ends as [`EXIT_CODES`] says, with the reason on standard error.
 pub fn run(command: Command, options: &Client) -> ExitCode {
     let command = match command {
+        Command::Completion { shell } => {
+            manual::completion(shell);
+            return ExitCode::SUCCESS;
+        }
+        Command::Man { directory } => return finish(manual::pages(&directory)),
         Command::License(License::Issue(issue)) => return finish(issue.run()),
         Command::License(License::NewKey(new_key)) => return finish(new_key.run()),
         Command::License(License::Verify(verify)) if verify.is_offline() => {
@@ -294,8 +329,14 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("krakend-cluster-manager: {error:#}");
-            ExitCode::FAILURE
+            let text = format!("{error:#}");
+            if !text.is_empty() {
+                eprintln!("krakend-cluster-manager: {text}");
+            }
+            match error.downcast_ref::<Ended>() {
+                Some(ended) => ExitCode::from(ended.code),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }

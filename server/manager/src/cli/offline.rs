@@ -57,14 +57,9 @@ impl Recover {
         let settings = self.place.settings()?;
         let survey = krakend_raft::survey(&settings.data_dir).await?;
         if self.dry_run {
-            return match output {
-                Output::Json => print_json(&survey),
-                Output::Table => {
-                    println!("{}", plan(&survey));
-                    println!("\nNothing was changed.");
-                    Ok(())
-                }
-            };
+            return output.print(&as_json(&survey), |_| {
+                format!("{}\n\nNothing was changed.", plan(&survey))
+            });
         }
         eprintln!("{}", plan(&survey));
         let group_id = match &self.group_id {
@@ -134,7 +129,7 @@ fn plan(survey: &Survey) -> String {
     lines.join("\n")
 }
 
-fn print_json(survey: &Survey) -> anyhow::Result<()> {
+fn as_json(survey: &Survey) -> serde_json::Value {
     let dropped: Vec<_> = survey
         .dropped()
         .map(|it| {
@@ -146,7 +141,7 @@ fn print_json(survey: &Survey) -> anyhow::Result<()> {
             })
         })
         .collect();
-    let value = json!({
+    json!({
         "data_dir": survey.data_dir.display().to_string(),
         "group_id": survey.group_id,
         "manager_id": survey.manager_id,
@@ -159,9 +154,7 @@ fn print_json(survey: &Survey) -> anyhow::Result<()> {
         "dropped": dropped,
         "nodes": survey.state.nodes().count(),
         "changed": false,
-    });
-    println!("{}", serde_json::to_string_pretty(&value)?);
-    Ok(())
+    })
 }
 
 /// Says what was done, and what is left to do.
@@ -171,7 +164,7 @@ pub fn tell(
     settings: &Settings,
     output: Output,
 ) -> anyhow::Result<()> {
-    if output == Output::Json {
+    if output != Output::Table {
         let value = json!({
             "data_dir": settings.data_dir.display().to_string(),
             "group_id": founded.group_id,
@@ -182,8 +175,7 @@ pub fn tell(
             "archive": founded.archive.as_ref().map(|path| path.display().to_string()),
             "changed": true,
         });
-        println!("{}", serde_json::to_string_pretty(&value)?);
-        return Ok(());
+        return output.print(&value, |_| String::new());
     }
     println!(
         "{done} into {}: group {}, epoch {} (before: group {})",

@@ -32,6 +32,7 @@ impl Secret {
             path: format!("{PATH}/rotate"),
             headers: vec![("idempotency-key", uuid::Uuid::new_v4().to_string())],
             body: serde_json::to_vec(&serde_json::json!({ "to": to }))?,
+            ..Ask::default()
         };
         let done: serde_json::Value = serde_json::from_slice(&client.ask(ask).await?)?;
         print(&done, output, |done| {

@@ -76,21 +76,17 @@ pub async fn save(
     // Read back and verified before it gets its name.
     let (meta, written) = verify_backup(target.path()).context("what arrived is not kept")?;
     target.publish(force)?;
-    match output {
-        Output::Json => {
-            let value = head(&meta, file, written.bytes, written.sha256);
-            println!("{}", serde_json::to_string_pretty(&value)?);
-        }
-        Output::Table => println!(
+    let value = head(&meta, file, written.bytes, written.sha256);
+    output.print(&value, |_| {
+        format!(
             "{}: {} bytes, group {}, epoch {}, index {}",
             file.display(),
             written.bytes,
             meta.group_id,
             meta.epoch,
             meta.index
-        ),
-    }
-    Ok(())
+        )
+    })
 }
 
 /// Verifies a backup and prints what is in it.
@@ -119,7 +115,7 @@ fn show(contents: &BackupContents, file: &Path, output: Output) -> anyhow::Resul
     // The licence as it stood then: when the backup is used, time will tell.
     let license = contents.state.license_status(meta.time_ms);
     let level = &license.limits.level;
-    if output == Output::Json {
+    if output != Output::Table {
         let kinds: serde_json::Map<_, _> = contents
             .kinds
             .iter()
@@ -132,8 +128,7 @@ fn show(contents: &BackupContents, file: &Path, output: Output) -> anyhow::Resul
         value["license_level"] = level.clone().into();
         value["max_nodes"] = license.limits.max_nodes.into();
         value["kinds"] = kinds.into();
-        println!("{}", serde_json::to_string_pretty(&value)?);
-        return Ok(());
+        return output.print(&value, |_| String::new());
     }
     println!("File        {}, {} bytes", file.display(), contents.bytes);
     println!("SHA-256     {}, verified", Digest(contents.sha256));

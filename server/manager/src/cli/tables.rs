@@ -1,80 +1,37 @@
-use comfy_table::{Table, presets};
 use krakend_api as api;
 
+use super::table::Table;
+
 fn table(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(head.iter().map(|title| title.to_uppercase()));
-    table
+    Table::new(head)
 }
 
-fn word<T: serde::Serialize>(value: T) -> String {
+/// `1 node`, `2 nodes`.
+pub fn plural(count: u32, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
+pub fn finding(finding: &api::Finding) -> String {
+    format!(
+        "{} line {}, column {}: {}",
+        finding.severity, finding.line, finding.column, finding.message
+    )
+}
+
+pub fn word<T: serde::Serialize>(value: T) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.as_str().unwrap_or_default().into()
 }
 
-fn or_dash<T: ToString>(value: Option<T>) -> String {
+pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
 }
 
-fn one_decimal(value: Option<f64>) -> String {
+pub fn one_decimal(value: Option<f64>) -> String {
     value.map_or_else(|| "no data".into(), |value| format!("{value:.1}"))
-}
-
-pub fn status(status: &api::GroupStatus, license: &api::License) -> String {
-    let leader = match &status.leader_name {
-        Some(name) => format!("{name} leads, term {}", status.term),
-        None => "no leader: no writes; nodes go on serving".into(),
-    };
-    let lose = match status.can_lose {
-        0 if status.reachable_voters < status.voters / 2 + 1 => "writes do not go on".into(),
-        0 => "no manager can be lost".into(),
-        1 => "can lose 1 manager".into(),
-        n => format!("can lose {n} managers"),
-    };
-    let alarms = match status.alarms.is_empty() {
-        true => "none".into(),
-        false => status
-            .alarms
-            .iter()
-            .map(|alarm| alarm.message.clone())
-            .collect::<Vec<_>>()
-            .join("; "),
-    };
-    let mut lines = vec![
-        format!("Group      {}", status.group_id),
-        format!("Leader     {leader}"),
-        format!(
-            "Managers   {} of {} answer, {lose}",
-            status.reachable_voters, status.voters
-        ),
-        format!(
-            "Nodes      {} active, {} unreachable, {} down",
-            status.nodes_active, status.nodes_unreachable, status.nodes_down
-        ),
-        format!(
-            "Licence    {}, {} of {} seats in use{}",
-            word(license.state),
-            license.seats_used,
-            license.max_nodes,
-            match license.days_left {
-                Some(days) => format!(", {days} days left"),
-                None => String::new(),
-            }
-        ),
-        format!("Alarms     {alarms}"),
-    ];
-    if let Some(backup) = &status.last_backup {
-        lines.push(format!(
-            "Backup     {}, index {}, {} on {}",
-            backup.at, backup.index, backup.file, backup.manager
-        ));
-    }
-    lines.push(format!(
-        "Index      {} applied on {}, generation {}",
-        status.applied_index, status.answered_by_name, status.generation
-    ));
-    lines.join("\n")
 }
 
 pub fn managers(list: &api::ManagerList) -> String {
@@ -106,29 +63,6 @@ pub fn fleets(list: &api::FleetList) -> String {
     table.to_string()
 }
 
-pub fn nodes(list: &api::NodeList) -> String {
-    let mut table = table(&[
-        "name", "state", "version", "desired", "req/s", "p99 ms", "gateway", "address", "id",
-    ]);
-    for node in &list.nodes {
-        table.add_row([
-            node.name.clone(),
-            match node.free_version_since {
-                None => word(node.state),
-                Some(_) => format!("{}, free version", word(node.state)),
-            },
-            or_dash(node.applied_version),
-            or_dash(node.desired_version),
-            one_decimal(node.requests_per_s),
-            one_decimal(node.latency_p99_ms),
-            word(node.gateway),
-            node.gateway_address.clone(),
-            format!("krakend_{}", node.id),
-        ]);
-    }
-    table.to_string()
-}
-
 pub fn versions(list: &api::VersionList) -> String {
     let mut table = table(&["version", "published", "by", "message", "bytes", "digest"]);
     for version in &list.versions {
@@ -150,10 +84,8 @@ pub fn published(published: &api::Published) -> String {
         published.number, published.digest, published.index
     );
     for warning in &published.warnings {
-        text.push_str(&format!(
-            "\n{} line {}, column {}: {}",
-            warning.severity, warning.line, warning.column, warning.message
-        ));
+        text.push('\n');
+        text.push_str(&finding(warning));
     }
     text
 }

@@ -39,6 +39,27 @@ pub fn of_gossip(state: &ClusterState) -> Option<api::Alarm> {
     })
 }
 
+/// Nodes whose gateway's file somebody else has changed, in one alarm.
+pub fn of_drift(state: &ClusterState) -> Option<api::Alarm> {
+    let drifted = state.nodes().filter_map(|node| {
+        let drift = state.drift(node.id)?;
+        Some((drift.found_ms, node.name.as_str()))
+    });
+    let drifted: Vec<_> = drifted.collect();
+    let since_ms = drifted.iter().map(|(since_ms, _)| *since_ms).min()?;
+    let names: Vec<_> = drifted.iter().take(5).map(|(_, name)| *name).collect();
+    let more = if drifted.len() > 5 { " and others" } else { "" };
+    Some(api::Alarm {
+        kind: "drift".into(),
+        message: format!(
+            "the gateway's file on {} node(s) is not what the node wrote ({}{more}): `nodes show NODE` names the file; `nodes restart NODE` writes it anew",
+            drifted.len(),
+            names.join(", ")
+        ),
+        since: clock::rfc3339(since_ms),
+    })
+}
+
 /// Why this manager must not be asked at the moment, if so.
 pub fn not_ready(app: &App) -> Option<String> {
     let mut alarms = app.group.alarms().into_iter();

@@ -136,6 +136,7 @@ pub fn all_alarms(app: &App, view: &StateView) -> Vec<api::Alarm> {
     found.extend(super::secret::alarms(app, view));
     found.extend(crate::licensing::alarms(app, view));
     found.extend(alarms::of_gossip(&view.state));
+    found.extend(alarms::of_drift(&view.state));
     found.extend(super::twins::alarms(app, view));
     found.extend(alarms::of_manager(app));
     found

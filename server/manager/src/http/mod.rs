@@ -25,6 +25,7 @@ mod managers;
 mod metrics;
 mod nodes;
 mod openapi;
+mod operations;
 mod present;
 mod problem;
 mod raft_metrics;
@@ -98,6 +99,19 @@ fn router(app: App) -> Router {
         .route("/v1/leadership", post(managers::transfer))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{id}", get(nodes::show).delete(nodes::remove))
+        .route("/v1/nodes/{id}/drain", post(operations::drain))
+        .route("/v1/nodes/{id}/undrain", post(operations::undrain))
+        .route("/v1/nodes/{id}/restart", post(operations::restart))
+        .route("/v1/nodes/{id}/log", get(operations::log))
+        .route(
+            "/v1/nodes/{id}/log-level",
+            put(operations::set_node_log_level),
+        )
+        .route("/v1/log", get(operations::manager_log))
+        .route(
+            "/v1/log-level",
+            get(operations::log_level).put(operations::set_log_level),
+        )
         .route("/v1/fleets", get(fleets::list))
         .route("/v1/fleets/{fleet}", put(fleets::create))
         .route(

@@ -112,7 +112,7 @@ pub async fn remove(
     Ok(written.no_content())
 }
 
-fn parse_id(text: &str) -> Result<NodeId, Failure> {
+pub(super) fn parse_id(text: &str) -> Result<NodeId, Failure> {
     let bare = text.strip_prefix("krakend_").unwrap_or(text);
     Uuid::parse_str(bare).map(NodeId).map_err(|_| {
         Failure::bad_request(

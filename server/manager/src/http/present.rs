@@ -2,8 +2,8 @@
 
 use krakend_api as api;
 use krakend_domain::{
-    Claims, ClusterState, Event, EventKind, GatewayKind, LicenseState, LicenseStatus, NodeRecord,
-    NodeState, RecentSample, Role, Sketch, VersionRecord,
+    Claims, ClusterState, Event, EventKind, FileDrift, GatewayKind, LicenseState, LicenseStatus,
+    NodeId, NodeRecord, NodeState, RecentSample, Role, Sketch, VersionRecord,
 };
 
 use super::access::Caller;
@@ -36,6 +36,8 @@ pub fn node(app: &App, state: &ClusterState, node: &NodeRecord) -> api::Node {
     let silent = !matches!(node.state, NodeState::Active);
     let last = recent.and_then(|recent| recent.back()).filter(|_| !silent);
     let applied = node.applied.as_ref();
+    let heard = app.sessions.heard_ms_ago(node.id);
+    let heard_ms = heard.map(|ago| crate::clock::now_ms().saturating_sub(ago));
     api::Node {
         id: node.id.to_string(),
         name: node.name.clone(),
@@ -75,12 +77,33 @@ pub fn node(app: &App, state: &ClusterState, node: &NodeRecord) -> api::Node {
         memory_bytes: last.map(|last| last.memory_bytes),
         cpu_percent: last.map(|last| 100.0 * last.cpu_ms as f64 / duration_ms(last)),
         connections: last.map(|last| last.connections),
-        draining_since: None,
-        drift: None,
-        duplicate_since: None,
-        session_manager: None,
-        heard_at: None,
+        draining_since: state
+            .draining(node.id)
+            .map(|draining| rfc3339(draining.since_ms)),
+        drift: state.drift(node.id).map(drift),
+        duplicate_since: duplicate_seen_ms(app, node.id).map(rfc3339),
+        session_manager: heard_ms.map(|_| app.settings.name.clone()),
+        heard_at: heard_ms.map(rfc3339),
     }
+}
+
+fn drift(drift: &FileDrift) -> api::Drift {
+    api::Drift {
+        found_at: rfc3339(drift.found_ms),
+        file: drift.file.clone(),
+        expected_digest: drift.expected.to_string(),
+        found_digest: drift.found.map(|it| it.to_string()).unwrap_or_default(),
+        reason: drift.reason.clone(),
+    }
+}
+
+/// When two processes were last seen to share the id, by their sessions or by gossip.
+fn duplicate_seen_ms(app: &App, id: NodeId) -> Option<u64> {
+    let sessions = app.sessions.twin_seen_ms_ago(id);
+    let mut gossip = app.gossip.duplicates().into_iter();
+    let gossip = gossip.find(|twins| twins.id == id.0).map(|it| it.age_ms);
+    let ago = sessions.into_iter().chain(gossip).min()?;
+    Some(crate::clock::now_ms().saturating_sub(ago))
 }
 
 /// The end of the lease of a node that is not here. One that was removed before that was stopped, and serves nothing.
@@ -279,5 +302,11 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::GossipBlocked => api::EventKind::GossipBlocked,
         EventKind::GossipOpen => api::EventKind::GossipOpen,
         EventKind::GossipKeysChanged => api::EventKind::GossipKeysChanged,
+        EventKind::NodeDrained => api::EventKind::NodeDrained,
+        EventKind::NodeUndrained => api::EventKind::NodeUndrained,
+        EventKind::GatewayRestarted => api::EventKind::GatewayRestarted,
+        EventKind::GatewayRestartFailed => api::EventKind::GatewayRestartFailed,
+        EventKind::DriftFound => api::EventKind::DriftFound,
+        EventKind::DriftGone => api::EventKind::DriftGone,
     }
 }

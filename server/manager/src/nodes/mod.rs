@@ -1,8 +1,11 @@
 //! The node service on 7000/tcp: enrolment, sessions, downloads.
 
+mod ask;
 mod certified;
 mod enroll;
 mod lease;
+mod operate;
+mod questions;
 mod session;
 mod sessions;
 
@@ -24,6 +27,7 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 use crate::app::App;
 use certified::Unfit;
 
+pub use ask::{AskNodeError, answer_relayed, ask_node};
 pub use sessions::{SessionInfo, Sessions};
 
 const MAX_MESSAGE_BYTES: usize = 4 << 20;

@@ -23,6 +23,8 @@ use super::{
     certified::{Certified, is_due, record as record_certificate, trust},
     enroll::{gossip_keys, managers},
     lease::Leases,
+    operate,
+    questions::Questions,
     sessions::SessionGuard,
 };
 use crate::{app::App, clock, control::propose};
@@ -85,7 +87,7 @@ async fn drive(
     crate::epoch::compare(app, node_id, hello.applied.as_ref());
     watch_for_twins(app, node_id, &hello);
     let cancel = CancellationToken::new();
-    let guard = app.sessions.begin(node_id, hello.ready, cancel.clone());
+    let (guard, questions) = app.sessions.begin(node_id, hello.ready, cancel.clone());
     guard.said(hello.sent_ms);
     let welcome = wire::Welcome {
         manager_id: app.group.identity().manager_id.to_string(),
@@ -99,7 +101,8 @@ async fn drive(
     if let Some(applied) = hello.applied {
         acknowledge(app, node_id, applied).await?;
     }
-    let talk = talk(app, (node_id, certified.certificate), messages, out, &guard);
+    let node = (node_id, certified.certificate);
+    let talk = talk(app, node, messages, out, (&guard, questions));
     tokio::select! {
         over = talk => over,
         () = cancel.cancelled() => Err(Status::aborted("the node opened a newer session")),
@@ -127,7 +130,7 @@ async fn talk(
     (node_id, mut certificate): (NodeId, NodeCertificate),
     mut messages: Streaming<wire::NodeMessage>,
     out: &Outgoing,
-    guard: &SessionGuard<'_>,
+    (guard, mut questions): (&SessionGuard<'_>, Questions),
 ) -> Result<(), Status> {
     // With thousands of nodes not every entry may wake every session. What else an order depends on, its fleet above
     // all, is looked at with the next heartbeat.
@@ -141,6 +144,7 @@ async fn talk(
     let mut told: Option<Instant> = None;
     let mut leases = Leases::new(node_id);
     let mut keys_told = 0;
+    let mut drain_told = None;
     loop {
         if !leader.borrow_and_update().is_me {
             return say(out, redirect(app)).await;
@@ -163,6 +167,11 @@ async fn talk(
             keys_told = keys.revision;
             say(out, Out::GossipKeys(keys)).await?;
         }
+        let drain = operate::drain(app, node_id);
+        if drain_told != Some(drain) {
+            drain_told = Some(drain);
+            say(out, Out::Drain(drain)).await?;
+        }
         let order = standing_order(app, node_id);
         if order != sent {
             sent = order;
@@ -176,6 +185,7 @@ async fn talk(
             _ = versions.changed() => {}
             _ = license.changed() => {}
             _ = ring.changed() => ring.mark_changed(),
+            question = questions.next() => say(out, Out::Question(question)).await?,
             _ = heartbeat.tick() => {
                 expect_registered(app, node_id)?;
                 let beat = wire::Heartbeat { ready: true, sent_ms: 0 };
@@ -189,6 +199,11 @@ async fn talk(
                         certificate = newer;
                         record_certificate(app, node_id, newer).await?;
                     }
+                    continue;
+                }
+                if let In::Answer(answer) = incoming {
+                    guard.heard(None);
+                    questions.answered(answer);
                     continue;
                 }
                 let (answer, over) = handle(app, node_id, guard, incoming).await?;
@@ -332,7 +347,7 @@ fn registration(
     })
 }
 
-fn short(text: &str, limit: usize) -> String {
+pub(super) fn short(text: &str, limit: usize) -> String {
     text.chars()
         .filter(|c| !c.is_control())
         .take(limit)
@@ -372,7 +387,7 @@ async fn handle(
     incoming: In,
 ) -> Result<(Option<Out>, bool), Status> {
     match incoming {
-        In::Hello(_) | In::CertificateKept(_) => {
+        In::Hello(_) | In::CertificateKept(_) | In::Answer(_) => {
             Err(Status::invalid_argument("a session has one Hello"))
         }
         In::Heartbeat(heartbeat) => {
@@ -390,9 +405,14 @@ async fn handle(
             let answer = record(app, node_id, batch).await?;
             Ok((Some(answer), false))
         }
+        In::FileState(file) => {
+            guard.heard(None);
+            operate::file_state(app, node_id, &file).await?;
+            Ok((None, false))
+        }
         In::KeyringHeld(held) => {
             guard.heard(None);
-            keyring_held(app, node_id, held.revision).await?;
+            operate::keyring_held(app, node_id, held.revision).await?;
             Ok((None, false))
         }
         In::Goodbye(goodbye) => {
@@ -406,18 +426,6 @@ async fn handle(
             tracing::info!("{} left", node_id.krakend());
             Ok((Some(Out::Farewell(wire::Farewell {})), true))
         }
-    }
-}
-
-/// What is not new costs no entry.
-async fn keyring_held(app: &App, node_id: NodeId, revision: u64) -> Result<(), Status> {
-    if app.group.stale().state.keyring_held(node_id) == revision {
-        return Ok(());
-    }
-    let command = Command::AcknowledgeKeyring { node_id, revision };
-    match propose(app, command).await {
-        Ok(_) | Err(ProposeError::Rejected { .. }) => Ok(()),
-        Err(error) => Err(Status::unavailable(error.to_string())),
     }
 }
 

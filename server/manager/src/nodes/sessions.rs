@@ -5,8 +5,11 @@ use std::{
 };
 
 use krakend_domain::NodeId;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use super::questions::{Asked, Questions};
 
 /// A session without a message for so long counts as silent.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
@@ -56,6 +59,7 @@ struct Entry {
     info: SessionInfo,
     cancel: CancellationToken,
     said_ms: u64,
+    questions: mpsc::Sender<Asked>,
 }
 
 /// What a node last said of itself.
@@ -126,26 +130,51 @@ impl Sessions {
         node_id: NodeId,
         ready: bool,
         cancel: CancellationToken,
-    ) -> SessionGuard<'_> {
+    ) -> (SessionGuard<'_>, Questions) {
         self.refused().remove(&node_id);
         let mut live = self.lock();
         let number = live.get(&node_id).map_or(0, |old| {
             old.cancel.cancel();
             old.number + 1
         });
+        let (questions, asked) = Questions::new();
         let entry = Entry {
             number,
             heard: Instant::now(),
             info: SessionInfo { ready },
             cancel,
             said_ms: 0,
+            questions,
         };
         live.insert(node_id, entry);
-        SessionGuard {
+        let guard = SessionGuard {
             sessions: self,
             node_id,
             number,
-        }
+        };
+        (guard, asked)
+    }
+
+    /// Where the node is asked things; `None` without a session that lives.
+    pub fn questions(&self, node_id: NodeId) -> Option<mpsc::Sender<Asked>> {
+        let live = self.lock();
+        live.get(&node_id)
+            .filter(|entry| entry.heard.elapsed() < SILENT_AFTER)
+            .map(|entry| entry.questions.clone())
+    }
+
+    /// Milliseconds since the newest message of the node, where it has a session here.
+    pub fn heard_ms_ago(&self, node_id: NodeId) -> Option<u64> {
+        let live = self.lock();
+        let heard = live.get(&node_id)?.heard;
+        Some(heard.elapsed().as_millis() as u64)
+    }
+
+    /// Milliseconds since two processes were last seen to share this id, within the last minutes.
+    pub fn twin_seen_ms_ago(&self, node_id: NodeId) -> Option<u64> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = runs.get(&node_id)?.twins?.elapsed();
+        (age < TWINS_LAST).then_some(age.as_millis() as u64)
     }
 
     pub fn is_live(&self, node_id: NodeId) -> bool {

@@ -1,6 +1,7 @@
 //! What the rest of the node may ask of a gateway, whichever one it is.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -58,6 +59,9 @@ pub enum ApplyError {
         /// The operating system's answer.
         source: std::io::Error,
     },
+    /// There is nothing to start the gateway with.
+    #[error("the gateway has no configuration yet, so there is nothing to restart")]
+    NoConfiguration,
     /// The runtime is shutting down and takes no new configuration.
     #[error("the gateway is shutting down and takes no new configuration")]
     Stopping,
@@ -104,6 +108,24 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// See [`ApplyError`]: the configuration before stays.
     async fn apply(&self, document: &[u8]) -> Result<Applied, ApplyError>;
+
+    /// Starts the gateway anew from the configuration that it serves: a second process takes over while the first one
+    /// ends its requests. The embedded engine builds its routes and connections anew.
+    ///
+    /// # Errors
+    /// See [`ApplyError`]: the gateway before serves on.
+    async fn restart(&self) -> Result<Applied, ApplyError>;
+
+    /// Answers the health path with 503, and ends connections with their next answer, for as long as it is set. Whatever
+    /// comes all the same is served.
+    fn set_draining(&self, draining: bool);
+
+    /// Whether traffic is being sent elsewhere.
+    fn is_draining(&self) -> bool;
+
+    /// The file from which the gateway that serves was started, and its digest as it was written; `None` where there is
+    /// none.
+    fn rendered_file(&self) -> Option<(PathBuf, [u8; 32])>;
 
     /// The digest of what serves now, `None` without a configuration. It
     /// changes when a gateway that died was started again on other ports.

@@ -1,6 +1,7 @@
 //! The embedded engine as a runtime.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -80,6 +81,31 @@ impl Runtime for EmbeddedRuntime {
         let rendered_digest = Sha256::digest(document).into();
         *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rendered_digest);
         Ok(Applied { rendered_digest })
+    }
+
+    async fn restart(&self) -> Result<Applied, ApplyError> {
+        let config = self.engine.config().ok_or(ApplyError::NoConfiguration)?;
+        if !self.serving() {
+            return Err(ApplyError::Stopping);
+        }
+        self.engine.apply(config).map_err(|error| Refusal {
+            text: error.to_string(),
+        })?;
+        let rendered_digest = self.rendered_digest().unwrap_or_default();
+        Ok(Applied { rendered_digest })
+    }
+
+    fn set_draining(&self, draining: bool) {
+        self.engine.set_draining(draining);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.engine.is_draining()
+    }
+
+    /// It runs from memory.
+    fn rendered_file(&self) -> Option<(PathBuf, [u8; 32])> {
+        None
     }
 
     fn rendered_digest(&self) -> Option<[u8; 32]> {

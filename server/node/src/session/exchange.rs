@@ -60,6 +60,8 @@ struct State {
     renewing: Option<JoinHandle<()>>,
     leaving_since: Option<Instant>,
     goodbye_at: Option<Instant>,
+    /// What was last said of the gateway's file.
+    file_told: Option<wire::FileState>,
 }
 
 /// From when until when this process did nothing, by the boot clock.
@@ -125,6 +127,7 @@ impl Exchange<'_> {
             renewing: None,
             leaving_since: None,
             goodbye_at: None,
+            file_told: None,
         };
         state.send(Out::Hello(self.hello()))?;
         let mut incoming = self.open(ReceiverStream::new(outgoing)).await?;
@@ -134,6 +137,7 @@ impl Exchange<'_> {
         let mut answers = follower.applier.answers();
         let mut phase = follower.phase.clone();
         let mut hint = follower.hint(self.membership);
+        let mut file = follower.desk.file_state();
         loop {
             state.turn(follower.lease.boot_ms());
             tokio::select! {
@@ -149,6 +153,7 @@ impl Exchange<'_> {
                 _ = beat.tick() => self.beat(&state)?,
                 Ok(()) = waiting.changed() => {}
                 Ok(()) = phase.changed() => {}
+                Ok(()) = file.changed() => {}
                 Ok(()) = answers.changed() => {
                     let answer = answers.borrow_and_update().clone();
                     if let Some(answer) = answer {
@@ -163,6 +168,7 @@ impl Exchange<'_> {
                 }
             }
             if state.term.is_some() {
+                self.tell_file(&file.borrow_and_update(), &mut state)?;
                 self.send_statistics(&mut state)?;
                 self.leave_when_done(&mut state)?;
             }
@@ -253,9 +259,29 @@ impl Exchange<'_> {
             In::GossipKeys(ring) => return self.take_keys(&ring, state),
             In::Trust(trust) => self.take_trust(&trust, state),
             In::Heartbeat(_) => {}
+            In::Drain(drain) => self.follower.desk.obey(&drain),
+            In::Question(question) => self.answer(question, state),
             In::Farewell(_) => return Err(End::Left),
         }
         Ok(())
+    }
+
+    /// Answered when it is done; meanwhile the session goes on.
+    fn answer(&self, question: wire::Question, state: &State) {
+        let (desk, out) = (self.follower.desk.clone(), state.out.clone());
+        tokio::spawn(async move {
+            let message = Some(Out::Answer(desk.answer(question).await));
+            // Who has hung up asks again over the next session.
+            let _ = out.send(NodeMessage { message }).await;
+        });
+    }
+
+    fn tell_file(&self, file: &wire::FileState, state: &mut State) -> Result<(), End> {
+        if state.file_told.as_ref() == Some(file) {
+            return Ok(());
+        }
+        state.file_told = Some(file.clone());
+        state.send(Out::FileState(file.clone()))
     }
 
     fn welcome(&mut self, welcome: &wire::Welcome, state: &mut State) {
@@ -428,6 +454,7 @@ mod tests {
             renewing: None,
             leaving_since: None,
             goodbye_at: None,
+            file_told: None,
         }
     }
 

@@ -9,6 +9,7 @@ use super::End;
 use super::exchange::Exchange;
 use crate::applier::Applier;
 use crate::cluster::{BackOff, Membership, Route, local_ip_towards};
+use crate::desk::Desk;
 use crate::enroll::enroll;
 use crate::join_token;
 use crate::lease::LeaseKeeper;
@@ -59,6 +60,7 @@ pub struct Follower {
     pub status: Arc<StatusBoard>,
     pub lease: Arc<LeaseKeeper>,
     pub phase: watch::Receiver<Phase>,
+    pub desk: Arc<Desk>,
     pub said: Mutex<Option<(String, Instant)>>,
     /// For how old a manager's certificate may be.
     pub time: GroupTime,

@@ -66,6 +66,9 @@ pub struct Partial {
     /// Address of /livez, /readyz, /metrics, /v1/status and /v1/members; keep it on loopback, it asks for no token [default: 127.0.0.1:7080]
     #[arg(long)]
     pub api_listen: Option<SocketAddr>,
+    /// Address on which balancers ask this node whether it takes traffic: HAProxy's agent-check (TCP) [default: none]
+    #[arg(long)]
+    pub agent_check: Option<SocketAddr>,
     /// Seconds of one statistics sample; must divide 60 [default: 10]
     #[arg(long)]
     pub sample_period_s: Option<u64>,
@@ -99,6 +102,7 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     pub config: Option<PathBuf>,
     pub api_listen: SocketAddr,
+    pub agent_check: Option<SocketAddr>,
     pub sample_period: Duration,
     pub shutdown_grace: Duration,
     pub retry_max: Duration,

@@ -20,7 +20,7 @@ pub(crate) use identity::first_key_file;
 pub(crate) use identity::tests::enrolled as enrolled_as;
 pub use identity::{Enrolled, GossipKeys, GroupSeen, Identity};
 pub use machine::Machine;
-pub use orders::{LastGood, Seen};
+pub use orders::{DrainWord, LastGood, Seen};
 
 /// An open data directory. Held by one process at a time.
 pub struct Store {

@@ -26,6 +26,15 @@ pub struct LastGood {
     pub rendered: Digest,
 }
 
+/// The newest word on whether this node shall take traffic: `drain.json`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainWord {
+    pub epoch: u64,
+    /// Log index of the word.
+    pub index: u64,
+    pub draining: bool,
+}
+
 impl LastGood {
     pub fn seen(&self) -> Seen {
         Seen {
@@ -42,6 +51,14 @@ impl Store {
 
     pub fn set_seen(&self, seen: Seen) -> Result<(), StoreError> {
         self.write_json("seen.json", &seen, disk::PLAIN)
+    }
+
+    pub fn drain_word(&self) -> Result<DrainWord, StoreError> {
+        Ok(self.read_json("drain.json")?.unwrap_or_default())
+    }
+
+    pub fn set_drain_word(&self, word: &DrainWord) -> Result<(), StoreError> {
+        self.write_json("drain.json", word, disk::PLAIN)
     }
 
     pub fn last_good(&self) -> Result<Option<LastGood>, StoreError> {

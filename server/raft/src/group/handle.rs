@@ -15,7 +15,8 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Alarm, ClockStatus, GroupConfig, GroupStatus, Inner, Leadership, Proposed, StateView, serve,
+    Alarm, ClockStatus, GroupConfig, GroupStatus, Inner, Leadership, Proposed, RelayError,
+    RelayHandler, StateView, serve,
 };
 use crate::{
     error::{ChangeError, FormError, OpenError, ProposeError, ReadError, ServeError},
@@ -159,6 +160,16 @@ impl GroupHandle {
     /// The same, with what only the leader knows of the others; it is asked and has `within` to answer.
     pub async fn observed_status(&self, within: Duration) -> GroupStatus {
         self.inner.observed_status(within).await
+    }
+
+    /// Who answers what other managers relay to this one as leader. The first to be set stays.
+    pub fn set_relay(&self, handler: RelayHandler) {
+        self.inner.set_relay(handler);
+    }
+
+    /// Asks whoever runs above the group on the leader, wherever that is.
+    pub async fn relay(&self, body: Vec<u8>, within: Duration) -> Result<Vec<u8>, RelayError> {
+        self.inner.relay(body, within).await
     }
 
     /// How long the log's fsyncs took since the start.

@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     /// Raft's threads; gone after the stop.
     pub(super) runtime: Mutex<Option<rt::Pool>>,
     pub(super) lock: Mutex<Option<DataDirLock>>,
+    /// Who answers what other managers relay to this one as leader.
+    pub(super) relay: super::relay::Relay,
 }
 
 impl fmt::Debug for Inner {

@@ -18,6 +18,7 @@ mod open;
 mod proposals;
 mod propose;
 mod read;
+mod relay;
 mod replace;
 mod secret;
 mod serve;
@@ -32,6 +33,7 @@ pub use handle::GroupHandle;
 pub use open::{GroupConfig, SnapshotSettings};
 pub use propose::Proposed;
 pub use read::StateView;
+pub use relay::{RelayError, RelayHandler};
 pub use status::{GroupStatus, Leadership, MemberStatus, RaftRole};
 
 #[cfg(test)]

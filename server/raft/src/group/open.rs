@@ -179,6 +179,7 @@ impl Inner {
             threads: runtime.handle(),
             runtime: Mutex::new(None),
             lock: Mutex::new(lock),
+            relay: super::relay::Relay::default(),
         });
         runtime.spawn(status::watch_leadership(Arc::downgrade(&inner)));
         runtime.spawn(clock::watch(Arc::downgrade(&inner)));

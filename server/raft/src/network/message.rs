@@ -78,6 +78,18 @@ pub(crate) enum ReadIndexReply {
     },
 }
 
+/// A question to whoever runs above the group on the leader.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RelayRequest {
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum RelayReply {
+    Answered(Vec<u8>),
+    NotLeader,
+}
+
 /// A change of the membership, carried out by the leader.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum MembershipChange {

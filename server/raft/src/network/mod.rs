@@ -25,8 +25,8 @@ pub(crate) use local::Local;
 pub(crate) use message::{
     ChangeReply, DeathQuestion, DeathReply, FetchRequest, GrantReply, GrantRequest, HashReply,
     HashRequest, JoinReply, JoinRequest, MembershipChange, ObserveReply, ProbeReply, ProbeRequest,
-    ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest, ReplaceReply, Replacement, Run,
-    SeenMember,
+    ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest, RelayReply, RelayRequest,
+    ReplaceReply, Replacement, Run, SeenMember,
 };
 pub(crate) use peers::{AskError, Peers};
 pub(crate) use secrets::Said;

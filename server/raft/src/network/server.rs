@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::message::{
     DeathQuestion, FetchRequest, GrantRequest, HashRequest, JoinRequest, MembershipChange,
-    ProbeRequest, ProposeRequest, ReadIndexRequest, Replacement, Run, SnapshotHead,
+    ProbeRequest, ProposeRequest, ReadIndexRequest, RelayRequest, Replacement, Run, SnapshotHead,
 };
 use crate::{
     codec,
@@ -253,6 +253,11 @@ impl ManagerPeer for PeerService {
     async fn observe(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
         self.open::<()>(&request)?;
         self.reply(&self.inner.handle_observe())
+    }
+
+    async fn relay(&self, request: Request<Envelope>) -> Result<Response<Reply>, Status> {
+        let (_, question): (_, RelayRequest) = self.open(&request)?;
+        self.reply(&self.inner.handle_relay(question).await)
     }
 
     async fn attend(

@@ -166,7 +166,10 @@ fn kind(key: &RecordKey) -> &'static str {
         | RecordKey::KeyringHeld(_)
         | RecordKey::Changes => "group",
         RecordKey::Manager(_) => "managers",
-        RecordKey::Node(_) | RecordKey::MetricsAddress(_) => "nodes",
+        RecordKey::Node(_)
+        | RecordKey::MetricsAddress(_)
+        | RecordKey::Drain(_)
+        | RecordKey::Drift(_) => "nodes",
         RecordKey::Certificate(_) => "certificates",
         RecordKey::Fleet(_) => "fleets",
         RecordKey::Version(..) => "versions",

@@ -88,6 +88,7 @@ impl Launcher {
         .map_err(io("starting the gateway"))?;
         let live = Live::new(LiveParts {
             process,
+            file: file.clone(),
             port,
             stats_port,
             digest: Sha256::digest(&rendered).into(),

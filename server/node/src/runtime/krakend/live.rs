@@ -1,6 +1,7 @@
 //! A KrakenD that serves, with all the front door needs to use it.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,8 @@ const SETTLE_READS: usize = 20;
 /// One serving KrakenD.
 pub(crate) struct Live {
     pub(crate) process: GatewayProcess,
+    /// What it was started from.
+    pub(crate) file: PathBuf,
     pub(crate) port: u16,
     pub(crate) stats_port: u16,
     pub(crate) digest: [u8; 32],
@@ -54,6 +57,7 @@ pub(crate) struct Live {
 /// What [`Live`] is made of beside its own parts.
 pub(crate) struct LiveParts {
     pub(crate) process: GatewayProcess,
+    pub(crate) file: PathBuf,
     pub(crate) port: u16,
     pub(crate) stats_port: u16,
     pub(crate) digest: [u8; 32],
@@ -79,6 +83,7 @@ impl Live {
     pub(crate) fn new(parts: LiveParts) -> Self {
         Self {
             process: parts.process,
+            file: parts.file,
             port: parts.port,
             stats_port: parts.stats_port,
             digest: parts.digest,

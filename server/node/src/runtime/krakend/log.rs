@@ -67,13 +67,13 @@ fn finish_line(line: &mut Vec<u8>, pid: u32, last: &LastLines) {
 
 fn emit(pid: u32, line: &str) {
     if line.starts_with("[GIN]") || line.contains(" DEBUG: ") {
-        tracing::debug!(target: "gateway", pid, "{line}");
+        tracing::debug!(target: krakend_log::FOREIGN, pid, "{line}");
     } else if line.contains(" ERROR: ") || line.contains(" CRITICAL: ") {
-        tracing::error!(target: "gateway", pid, "{line}");
+        tracing::error!(target: krakend_log::FOREIGN, pid, "{line}");
     } else if line.contains(" WARNING: ") {
-        tracing::warn!(target: "gateway", pid, "{line}");
+        tracing::warn!(target: krakend_log::FOREIGN, pid, "{line}");
     } else {
-        tracing::info!(target: "gateway", pid, "{line}");
+        tracing::info!(target: krakend_log::FOREIGN, pid, "{line}");
     }
 }
 

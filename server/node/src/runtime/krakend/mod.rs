@@ -20,7 +20,7 @@ mod supervise;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +117,23 @@ impl Runtime for KrakendRuntime {
 
     async fn apply(&self, document: &[u8]) -> Result<Applied, ApplyError> {
         self.supervisor.apply(document).await
+    }
+
+    async fn restart(&self) -> Result<Applied, ApplyError> {
+        self.supervisor.renew().await
+    }
+
+    fn set_draining(&self, draining: bool) {
+        self.supervisor.shared.set_draining(draining);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.supervisor.shared.is_draining()
+    }
+
+    fn rendered_file(&self) -> Option<(PathBuf, [u8; 32])> {
+        let live = self.supervisor.shared.current()?;
+        Some((live.file.clone(), live.digest))
     }
 
     fn rendered_digest(&self) -> Option<[u8; 32]> {

@@ -13,6 +13,7 @@ pub(crate) struct Shared {
     pub(crate) statistics: Arc<Statistics>,
     configured: AtomicBool,
     closing: AtomicBool,
+    draining: AtomicBool,
 }
 
 impl Shared {
@@ -22,6 +23,7 @@ impl Shared {
             statistics: Statistics::new(),
             configured: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
         }
     }
 
@@ -57,6 +59,23 @@ impl Shared {
             *current = None;
         }
         serves
+    }
+
+    pub(crate) fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Whether a request asks for the gateway's health.
+    pub(crate) fn is_health(&self, path: &str) -> bool {
+        let current = self.current();
+        let configured = current
+            .as_ref()
+            .and_then(|live| live.health_path.as_deref());
+        path == configured.unwrap_or("/__health")
     }
 
     pub(crate) fn is_configured(&self) -> bool {

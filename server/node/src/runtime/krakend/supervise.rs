@@ -101,12 +101,33 @@ impl Supervisor {
                 rendered_digest: live.digest,
             });
         }
+        self.replace(&mut wanted, Arc::new(source.to_vec()), &document)
+            .await
+    }
+
+    /// Another process for the configuration that is served.
+    pub(crate) async fn renew(self: &Arc<Self>) -> Result<Applied, ApplyError> {
+        let mut wanted = self.wanted.lock().await;
+        if wanted.stopped {
+            return Err(ApplyError::Stopping);
+        }
+        let source = wanted.source.clone().ok_or(ApplyError::NoConfiguration)?;
+        let document = Document::parse(&source)?;
+        self.replace(&mut wanted, source, &document).await
+    }
+
+    async fn replace(
+        self: &Arc<Self>,
+        wanted: &mut Wanted,
+        source: Arc<Vec<u8>>,
+        document: &Document,
+    ) -> Result<Applied, ApplyError> {
         // At most one gateway drains while two others run.
         if let Some(retiring) = wanted.retiring.take() {
             wait_for(retiring).await;
         }
-        let live = self.launch(source, &document).await?;
-        wanted.source = Some(Arc::new(source.to_vec()));
+        let live = self.launch(&source, document).await?;
+        wanted.source = Some(source);
         self.failures_in_a_row.store(0, Ordering::Relaxed);
         let rendered_digest = live.digest;
         wanted.retiring = self

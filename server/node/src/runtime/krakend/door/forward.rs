@@ -22,11 +22,14 @@ pub(super) async fn handle(
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Response<DoorBody> {
+    if shared.is_draining() && shared.is_health(request.uri().path()) {
+        return draining();
+    }
     let mut response = match shared.enter() {
         Some(in_flight) => forward(&shared, in_flight, peer, request).await,
         None => unavailable(&shared, &request),
     };
-    if shared.is_closing() {
+    if shared.is_closing() || shared.is_draining() {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -143,8 +146,21 @@ fn retry_later(exchange: &mut Exchange, message: &str) -> Response<DoorBody> {
     response
 }
 
+/// What balancers ask for; it is not counted.
+fn draining() -> Response<DoorBody> {
+    let mut response = text_answer(StatusCode::SERVICE_UNAVAILABLE, "this node is draining");
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 fn own_answer(exchange: &mut Exchange, status: StatusCode, message: &str) -> Response<DoorBody> {
     exchange.answered(status);
+    text_answer(status, message)
+}
+
+fn text_answer(status: StatusCode, message: &str) -> Response<DoorBody> {
     let text = serde_json::json!({ "message": message }).to_string();
     let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
     *response.status_mut() = status;
