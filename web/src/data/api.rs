@@ -12,7 +12,12 @@ pub enum Failure {
     /// 401: the session is over or was never there.
     SignedOut(String),
     /// The manager answered something else.
-    Answered { status: u16, detail: String },
+    Answered {
+        status: u16,
+        detail: String,
+        /// All of the answer, where it is a problem document.
+        problem: Box<Problem>,
+    },
     /// No answer.
     Silent,
     /// An answer that is not what the API promises.
@@ -20,13 +25,28 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The problem document of the answer, if it was one.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Answered { problem, .. } => Some(problem),
+            _ => None,
+        }
+    }
+
     /// One line for people.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
             Self::SignedOut(detail) if detail.is_empty() => "The session is over.".to_owned(),
             Self::SignedOut(detail) => detail.clone(),
-            Self::Answered { status, detail } => format!("The manager answered {status}. {detail}"),
+            Self::Answered { status, detail, .. } => {
+                let mut text = format!("The manager answered {status}. {detail}");
+                if !text.ends_with(['.', '!', '?', ' ']) {
+                    text.push('.');
+                }
+                text
+            }
             Self::Silent => "The manager does not answer.".to_owned(),
             Self::Unreadable => "The manager's answer could not be read.".to_owned(),
         }
@@ -38,8 +58,34 @@ impl Failure {
 /// # Errors
 /// See [`Failure`].
 pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
-    let response = send("GET", path, None).await?;
+    let response = send("GET", path, None, &[]).await?;
     read(response).await
+}
+
+/// Reads a resource as text.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn get_text(path: &str) -> Result<String, Failure> {
+    let response = send("GET", path, None, &[]).await?;
+    text(&response).await
+}
+
+/// Changes something; the answer as text, empty where it has no body. The same key makes a repetition harmless.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn write(
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+    headers: &[(&str, &str)],
+) -> Result<String, Failure> {
+    let key = super::browser::random_key();
+    let mut all = vec![("Idempotency-Key", key.as_str())];
+    all.extend_from_slice(headers);
+    let response = send(method, path, body, &all).await?;
+    text(&response).await
 }
 
 /// Sends a body and reads the answer.
@@ -47,7 +93,7 @@ pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
 /// # Errors
 /// See [`Failure`].
 pub async fn post<T: DeserializeOwned>(path: &str, body: &str) -> Result<T, Failure> {
-    let response = send("POST", path, Some(body)).await?;
+    let response = send("POST", path, Some(body), &[]).await?;
     read(response).await
 }
 
@@ -56,7 +102,7 @@ pub async fn post<T: DeserializeOwned>(path: &str, body: &str) -> Result<T, Fail
 /// # Errors
 /// See [`Failure`].
 pub async fn delete(path: &str) -> Result<(), Failure> {
-    send("DELETE", path, None).await.map(|_| ())
+    send("DELETE", path, None, &[]).await.map(|_| ())
 }
 
 /// What the sign-in page may know without a session.
@@ -71,35 +117,50 @@ pub struct Reachable {
 /// # Errors
 /// Only when it does not.
 pub async fn reachable() -> Result<Reachable, Failure> {
-    let response = fetch("GET", "/v1/session", None).await?;
+    let response = fetch("GET", "/v1/session", None, &[]).await?;
     let header = response.headers().get("x-cluster-leader").ok().flatten();
     Ok(Reachable {
         has_leader: header.map(|leader| !leader.is_empty() && leader != "none"),
     })
 }
 
-async fn send(method: &str, path: &str, body: Option<&str>) -> Result<Response, Failure> {
-    let response = fetch(method, path, body).await?;
+async fn send(
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+    headers: &[(&str, &str)],
+) -> Result<Response, Failure> {
+    let response = fetch(method, path, body, headers).await?;
     if response.ok() {
         return Ok(response);
     }
-    let detail = problem(&response)
-        .await
-        .map(|p| p.detail)
-        .unwrap_or_default();
+    let problem = problem(&response).await.unwrap_or_default();
+    let detail = problem.detail.clone();
     Err(match response.status() {
         401 => Failure::SignedOut(detail),
-        status => Failure::Answered { status, detail },
+        status => Failure::Answered {
+            status,
+            detail,
+            problem: Box::new(problem),
+        },
     })
 }
 
-async fn fetch(method: &str, path: &str, body: Option<&str>) -> Result<Response, Failure> {
+async fn fetch(
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+    more: &[(&str, &str)],
+) -> Result<Response, Failure> {
     let window = web_sys::window().ok_or(Failure::Silent)?;
     let headers = Headers::new().map_err(|_| Failure::Silent)?;
     // A page of another site cannot set this header without the manager's leave.
     let set = |name, value| headers.set(name, value).map_err(|_| Failure::Silent);
     set("X-Requested-With", "krakend-dashboard")?;
     set("Accept", "application/json")?;
+    for (name, value) in more {
+        set(name, value)?;
+    }
     let init = RequestInit::new();
     init.set_method(method);
     init.set_credentials(RequestCredentials::SameOrigin);
@@ -114,6 +175,14 @@ async fn fetch(method: &str, path: &str, body: Option<&str>) -> Result<Response,
         .map_err(|_| Failure::Silent)?
         .dyn_into()
         .map_err(|_| Failure::Silent)
+}
+
+/// Reads a value out of text.
+///
+/// # Errors
+/// It is not what the API promises.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|_| Failure::Unreadable)
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {

@@ -1,7 +1,7 @@
 //! The little that the page needs from the browser: clock, zone, storage, clipboard.
 
 use crate::pure::clock::Zone;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 
 /// The browser's clock, Unix milliseconds.
 #[must_use]
@@ -86,5 +86,54 @@ pub fn set_theme(theme: &str) {
         .and_then(|d| d.document_element());
     if let Some(root) = root {
         root.set_attribute("data-theme", theme).unwrap_or_default();
+    }
+}
+
+/// A key for one write, so that its repetition is recognised.
+#[must_use]
+pub fn random_key() -> String {
+    let part = || (js_sys::Math::random() * 4_294_967_296.0) as u32;
+    format!("web-{:x}-{:08x}{:08x}", now_ms(), part(), part())
+}
+
+/// Lets the reader keep text as a file.
+pub fn download(name: &str, kind: &str, text: &str) {
+    let make = || -> Result<(), JsValue> {
+        let parts = js_sys::Array::of1(&JsValue::from_str(text));
+        let options = web_sys::BlobPropertyBag::new();
+        options.set_type(kind);
+        let blob = web_sys::Blob::new_with_str_sequence_and_options(&parts, &options)?;
+        let url = web_sys::Url::create_object_url_with_blob(&blob)?;
+        let document = web_sys::window().and_then(|w| w.document());
+        let document = document.ok_or(JsValue::NULL)?;
+        let link: web_sys::HtmlAnchorElement = document.create_element("a")?.dyn_into()?;
+        link.set_href(&url);
+        link.set_download(name);
+        link.click();
+        web_sys::Url::revoke_object_url(&url)
+    };
+    if make().is_err() {
+        copy(text);
+    }
+}
+
+/// Path and query of the page.
+#[must_use]
+pub fn address() -> String {
+    let Some(location) = web_sys::window().map(|w| w.location()) else {
+        return "/".to_owned();
+    };
+    let path = location.pathname().unwrap_or_default();
+    path + &location.search().unwrap_or_default()
+}
+
+/// Moves the focus to the first element of a selector.
+pub fn focus(selector: &str) {
+    let found = web_sys::window()
+        .and_then(|w| w.document())
+        .and_then(|d| d.query_selector(selector).ok().flatten())
+        .and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok());
+    if let Some(element) = found {
+        element.focus().unwrap_or_default();
     }
 }

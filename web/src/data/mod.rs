@@ -2,6 +2,9 @@
 
 pub mod api;
 pub mod browser;
+pub mod choices;
 mod model;
+pub mod navigation;
+pub mod resource;
 pub mod store;
 pub mod stream;

@@ -1,7 +1,12 @@
 //! What the signals hold.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use krakend_api::{RolloutProgress, Session};
 use serde::Deserialize;
+
+use super::api::Failure;
 
 /// Who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,4 +53,38 @@ pub struct Newest {
     pub message: String,
     pub published_at: String,
     pub rollout: RolloutProgress,
+}
+
+/// A question before something that matters.
+#[derive(Clone)]
+pub struct Ask {
+    pub title: String,
+    /// What follows: the part in bold, then the rest.
+    pub consequence: Vec<(String, String)>,
+    /// What must be typed, for what cannot be undone.
+    pub typed: Option<String>,
+    pub safe: String,
+    pub danger: String,
+    /// False for what is only a decision.
+    pub dangerous: bool,
+    pub run: Act,
+}
+
+/// Does it; the sentence for the toast.
+pub type Act =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, Failure>>>> + Send + Sync>;
+
+/// A short message at the bottom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toast {
+    pub text: String,
+    pub failed: bool,
+}
+
+/// How far each manager was behind at one time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lag {
+    pub at_ms: i64,
+    pub behind: Vec<(String, u64)>,
+    pub applied_index: u64,
 }

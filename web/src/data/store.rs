@@ -10,15 +10,18 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 use super::api::{self, Failure};
-pub use super::model::{Connection, Login, Newest, Remote};
+pub use super::model::{Act, Ask, Connection, Lag, Login, Newest, Remote, Toast};
 use super::{browser, stream};
 use crate::pure::clock::{self, Zone};
 use crate::pure::event;
 use crate::pure::rollout;
+use crate::pure::route::{self, Place};
 use crate::pure::series::Now;
 
 /// Events kept for the list and the charts.
-const EVENTS_KEPT: usize = 60;
+const EVENTS_KEPT: usize = 300;
+/// The fleet that is there from the beginning.
+pub const DEFAULT_FLEET: &str = "default";
 /// Changes that come together are fetched together.
 const GATHER: Duration = Duration::from_millis(250);
 
@@ -31,6 +34,19 @@ pub struct Store {
     pub managers: RwSignal<Remote<Vec<Manager>>>,
     pub nodes: RwSignal<Remote<Vec<Node>>>,
     pub fleet: RwSignal<Remote<Option<Fleet>>>,
+    pub fleets: RwSignal<Vec<Fleet>>,
+    /// The fleet that all pages show.
+    pub fleet_name: RwSignal<String>,
+    /// Path and query.
+    pub place: RwSignal<Place>,
+    /// Moves whenever what events change is read again; pages read theirs with it.
+    pub beat: RwSignal<u64>,
+    pub ask: RwSignal<Option<Ask>>,
+    pub toast: RwSignal<Option<Toast>>,
+    /// True while the list of keys is open.
+    pub help: RwSignal<bool>,
+    /// How far the managers were behind since the page was opened.
+    pub lags: RwSignal<Vec<Lag>>,
     /// `Some(None)`: nothing is published yet.
     pub newest: RwSignal<Remote<Option<Newest>>>,
     pub license: RwSignal<Remote<License>>,
@@ -62,6 +78,16 @@ impl Store {
             managers: RwSignal::default(),
             nodes: RwSignal::default(),
             fleet: RwSignal::default(),
+            fleets: RwSignal::default(),
+            fleet_name: RwSignal::new(
+                browser::recall("fleet").unwrap_or_else(|| DEFAULT_FLEET.to_owned()),
+            ),
+            place: RwSignal::new(Place::parse(&browser::address())),
+            beat: RwSignal::new(0),
+            ask: RwSignal::new(None),
+            toast: RwSignal::new(None),
+            help: RwSignal::new(false),
+            lags: RwSignal::default(),
             newest: RwSignal::default(),
             license: RwSignal::default(),
             statistics: RwSignal::default(),
@@ -224,10 +250,15 @@ impl Store {
     /// Takes the live figures.
     pub fn take_live(self, nodes: NodeList, now: Now) {
         self.take_nodes(nodes.nodes);
-        self.now.set(now);
+        // The stream tells the default fleet's figures only.
+        if self.fleet_name.with_untracked(|name| name == DEFAULT_FLEET) {
+            self.now.set(now);
+        }
     }
 
     fn take_nodes(self, mut nodes: Vec<Node>) {
+        self.fleet_name
+            .with_untracked(|name| nodes.retain(|node| node.fleet == *name));
         rollout::sort_trouble_first(&mut nodes);
         self.nodes.set(Remote {
             value: Some(nodes),
@@ -252,29 +283,15 @@ impl Store {
 
     /// Reads everything that events change.
     pub fn refresh(self) {
+        self.beat.update(|beat| *beat += 1);
         self.read_status();
-        self.read(
-            self.managers,
-            "/v1/managers?consistency=stale",
-            |list: ManagerList| list.managers,
-        );
+        self.read_managers();
         self.read(
             self.license,
             "/v1/license?consistency=stale",
             |license: License| license,
         );
-        self.read(
-            self.fleet,
-            "/v1/fleets?consistency=stale",
-            |list: FleetList| {
-                let default = list
-                    .fleets
-                    .iter()
-                    .position(|f| f.name == "default")
-                    .unwrap_or(0);
-                list.fleets.into_iter().nth(default)
-            },
-        );
+        self.read_fleets();
         spawn_local(async move {
             match api::get::<NodeList>("/v1/nodes?consistency=stale").await {
                 Ok(list) => self.take_nodes(list.nodes),
@@ -282,12 +299,46 @@ impl Store {
             }
         });
         spawn_local(async move {
-            match newest().await {
+            match newest(&self.fleet_name.get_untracked()).await {
                 Ok(value) => self.newest.set(Remote {
                     value: Some(value),
                     failure: None,
                 }),
                 Err(failure) => self.failed(self.newest, &failure),
+            }
+        });
+    }
+
+    fn read_managers(self) {
+        spawn_local(async move {
+            match api::get::<ManagerList>("/v1/managers?consistency=stale").await {
+                Ok(list) => {
+                    self.note_lag(&list.managers);
+                    self.managers.set(Remote {
+                        value: Some(list.managers),
+                        failure: None,
+                    });
+                }
+                Err(failure) => self.failed(self.managers, &failure),
+            }
+        });
+    }
+
+    fn read_fleets(self) {
+        spawn_local(async move {
+            match api::get::<FleetList>("/v1/fleets?consistency=stale").await {
+                Ok(list) => {
+                    let name = self.fleet_name.get_untracked();
+                    let shown = list.fleets.iter().find(|f| f.name == name).cloned();
+                    if self.fleets.with_untracked(|old| *old != list.fleets) {
+                        self.fleets.set(list.fleets);
+                    }
+                    self.fleet.set(Remote {
+                        value: Some(shown),
+                        failure: None,
+                    });
+                }
+                Err(failure) => self.failed(self.fleet, &failure),
             }
         });
     }
@@ -304,7 +355,8 @@ impl Store {
     /// Reads the windows of the chosen range.
     pub fn read_statistics(self) {
         let range = self.range_s.get_untracked();
-        let path = format!("/v1/statistics?fleet=default&range_s={range}&consistency=stale");
+        let fleet = route::encode(&self.fleet_name.get_untracked());
+        let path = format!("/v1/statistics?fleet={fleet}&range_s={range}&consistency=stale");
         spawn_local(async move {
             match api::get::<Statistics>(&path).await {
                 Ok(statistics) => {
@@ -342,7 +394,7 @@ impl Store {
     fn read_events(self) {
         self.read(
             self.events,
-            "/v1/events?history=true&limit=40&consistency=stale",
+            "/v1/events?history=true&limit=200&consistency=stale",
             |list: EventList| list.events.into_iter().filter(event::is_shown).collect(),
         );
     }
@@ -364,7 +416,11 @@ impl Store {
     }
 
     /// Old data stays; only the cell says that it could not be read again.
-    fn failed<T: Send + Sync + 'static>(self, cell: RwSignal<Remote<T>>, failure: &Failure) {
+    pub(super) fn failed<T: Send + Sync + 'static>(
+        self,
+        cell: RwSignal<Remote<T>>,
+        failure: &Failure,
+    ) {
         if matches!(failure, Failure::SignedOut(_)) {
             stream::close();
             self.login.set(Login::Out);
@@ -375,14 +431,17 @@ impl Store {
     }
 }
 
-async fn newest() -> Result<Option<Newest>, Failure> {
-    let list: VersionList =
-        api::get("/v1/fleets/default/versions?consistency=stale&limit=1").await?;
+async fn newest(fleet: &str) -> Result<Option<Newest>, Failure> {
+    let fleet = route::encode(fleet);
+    let list: VersionList = api::get(&format!(
+        "/v1/fleets/{fleet}/versions?consistency=stale&limit=1"
+    ))
+    .await?;
     match list.versions.first() {
         None => Ok(None),
         Some(first) => {
             let path = format!(
-                "/v1/fleets/default/versions/{}?consistency=stale",
+                "/v1/fleets/{fleet}/versions/{}?consistency=stale",
                 first.number
             );
             api::get(&path).await.map(Some)

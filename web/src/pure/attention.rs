@@ -15,6 +15,8 @@ pub struct Item {
     pub mark: Mark,
     pub title: String,
     pub detail: String,
+    /// Where it is dealt with.
+    pub href: String,
 }
 
 /// What the list is made of. Parts that have not arrived are empty.
@@ -42,6 +44,7 @@ pub fn items(facts: &Facts<'_>) -> Vec<Item> {
             mark: Mark::Applying,
             title: format!("Publishing v{version}"),
             detail: rollout::progress_text(progress),
+            href: "/configuration".to_owned(),
         });
     }
     if let Some(license) = facts.license {
@@ -52,6 +55,7 @@ pub fn items(facts: &Facts<'_>) -> Vec<Item> {
             mark: Mark::Unreachable,
             title: sentence(&alarm.kind),
             detail: alarm.message.clone(),
+            href: "/events".to_owned(),
         });
     }
     out
@@ -68,6 +72,7 @@ fn managers(facts: &Facts<'_>, out: &mut Vec<Item>) {
                 "{} of {} managers answer",
                 status.reachable_voters, status.voters
             ),
+            href: "/managers".to_owned(),
         });
     }
     for manager in facts
@@ -79,6 +84,7 @@ fn managers(facts: &Facts<'_>, out: &mut Vec<Item>) {
             mark: Mark::ManagerUnreachable,
             title: "Manager unreachable".to_owned(),
             detail: manager.name.clone(),
+            href: "/managers".to_owned(),
         });
     }
 }
@@ -113,6 +119,7 @@ fn nodes(facts: &Facts<'_>, out: &mut Vec<Item>) {
         out.push(Item {
             mark,
             title,
+            href: format!("/nodes/{}", node.id),
             detail: match since {
                 Some(at) => format!(
                     "{}, {}",
@@ -154,6 +161,7 @@ fn licence(facts: &Facts<'_>, license: &License, out: &mut Vec<Item>) {
             mark: Mark::Expiring,
             title: title.to_owned(),
             detail,
+            href: "/licence".to_owned(),
         });
     }
     if license.over_by > 0 {
@@ -161,6 +169,7 @@ fn licence(facts: &Facts<'_>, license: &License, out: &mut Vec<Item>) {
             mark: Mark::Expiring,
             title: "More nodes than seats".to_owned(),
             detail: format!("{} over", license.over_by),
+            href: "/licence".to_owned(),
         });
     }
 }

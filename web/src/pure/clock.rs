@@ -121,6 +121,24 @@ impl Zone {
         }
     }
 
+    /// Day and time without seconds in lists that are narrow: `14:30` today, `12 Nov` otherwise.
+    #[must_use]
+    pub fn event_short(self, ms: i64, now_ms: i64) -> String {
+        if self.same_day(ms, now_ms) {
+            self.minutes(ms)
+        } else {
+            self.day(ms, now_ms)
+        }
+    }
+
+    /// `14 Dec 2026, 23:59`: a date that people sign.
+    #[must_use]
+    pub fn date(self, ms: i64) -> String {
+        // Another year's day has its year.
+        let other_year = ms + 400 * DAY_MS;
+        format!("{}, {}", self.day(ms, other_year), self.minutes(ms))
+    }
+
     /// For lists of what just happened: `14:30:12` today, `12 Nov` otherwise.
     #[must_use]
     pub fn event(self, ms: i64, now_ms: i64) -> String {

@@ -59,6 +59,28 @@ impl Input<'_> {
         )
     }
 
+    /// Requests per second: all, those answered 4xx, those answered 5xx.
+    #[must_use]
+    pub fn by_status(&self) -> Chart {
+        let of = |count: fn(&StatisticsPoint) -> u64| {
+            self.samples(
+                |p| {
+                    let seconds = p.duration_ms as f64 / 1000.0;
+                    (seconds > 0.0).then(|| count(p) as f64 / seconds)
+                },
+                |_| None,
+            )
+        };
+        self.chart(
+            false,
+            vec![
+                series("s-all", "", true, of(|p| p.totals.requests)),
+                series("s-4xx", "", false, of(|p| p.totals.status_4xx)),
+                series("s-5xx", "", false, of(|p| p.totals.status_5xx)),
+            ],
+        )
+    }
+
     /// Share of failed requests in per cent.
     #[must_use]
     pub fn errors(&self) -> Chart {

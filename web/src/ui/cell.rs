@@ -35,7 +35,7 @@ pub fn Waiting() -> impl IntoView {
 
 /// A cell fails alone.
 #[component]
-fn Failed(text: String) -> impl IntoView {
+pub fn Failed(#[prop(into)] text: String) -> impl IntoView {
     view! {
         <div class="failed">
             <super::mark::MarkIcon mark=crate::pure::event::Mark::Refused />

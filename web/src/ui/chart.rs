@@ -10,6 +10,7 @@ use wasm_bindgen::closure::Closure;
 use super::mark::MarkIcon;
 
 const HEIGHT: f64 = 154.0;
+const TALL: f64 = 190.0;
 
 /// Draws `chart` as wide as its cell.
 #[component]
@@ -19,10 +20,12 @@ pub fn LineChart(
     #[prop(into)]
     sentence: Signal<String>,
     hover: RwSignal<Option<i64>>,
+    #[prop(optional)] tall: bool,
 ) -> impl IntoView {
+    let height = if tall { TALL } else { HEIGHT };
     let host = NodeRef::<Div>::new();
     let width = width_of(host);
-    let drawing = Memo::new(move |_| chart.with(|c| c.draw(width.get(), HEIGHT)));
+    let drawing = Memo::new(move |_| chart.with(|c| c.draw(width.get(), height)));
     let point = move |event: web_sys::PointerEvent| {
         // The drawing takes no pointer, so the offset is the chart's own.
         let x = f64::from(event.offset_x());
@@ -40,10 +43,10 @@ pub fn LineChart(
         hover.update(|at| *at = Some((at.unwrap_or(to) + by).clamp(from, to)));
     };
     view! {
-        <div class="chart" node_ref=host tabindex="0" role="group" aria-label="Chart; left and right arrow move through time"
+        <div class="chart" class:tall=tall node_ref=host tabindex="0" role="group" aria-label="Chart; left and right arrow move through time"
             on:pointermove=point on:pointerleave=move |_| hover.set(None) on:keydown=step on:blur=move |_| hover.set(None)>
-            <svg role="img" aria-label=sentence width=move || drawing.with(|d| d.width) height=HEIGHT
-                viewBox=move || drawing.with(|d| format!("0 0 {} {HEIGHT}", d.width))>
+            <svg role="img" aria-label=sentence width=move || drawing.with(|d| d.width) height=height
+                viewBox=move || drawing.with(|d| format!("0 0 {} {height}", d.width))>
                 {move || drawing.with(body)}
                 {move || hover.get().and_then(|at| drawing.with(|d| d.x_of(at).map(|x| (x, d.top, d.bottom)))).map(|(x, top, bottom)| {
                     view! { <line class="cross" x1=x x2=x y1=top - 6.0 y2=bottom /> }
@@ -110,6 +113,9 @@ pub fn HatchPattern() -> impl IntoView {
             <defs>
                 <pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
                     <line class="hatch-line" x1="1" x2="1" y1="0" y2="6" />
+                </pattern>
+                <pattern id="hatch-warn" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+                    <line class="hatch-warn-line" x1="1" x2="1" y1="0" y2="6" />
                 </pattern>
             </defs>
         </svg>

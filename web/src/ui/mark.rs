@@ -40,6 +40,12 @@ pub fn MarkIcon(mark: Mark) -> impl IntoView {
             ("m-cut m-bold", "M3.5 6h5"),
         ],
         Mark::Published => &[("m-line m-bold", "M6 8.2V1.4M2.9 4.3 6 1.3l3.1 3M1.4 11h9.2")],
+        Mark::RolledBack => &[(
+            "m-line m-bold",
+            "M4.6 1.6 1.8 4.4l2.8 2.8M2.2 4.4h5.4a2.6 2.6 0 0 1 0 5.8H4.4",
+        )],
+        Mark::Drift => &[("m-line m-bold", "M1.4 4.2h9.2M1.4 7.8h9.2M8.2 1.4 3.8 10.6")],
+        Mark::Held => &[("m-fill", "M2.6 1.4h2.2v9.2H2.6zM7.2 1.4h2.2v9.2H7.2z")],
         Mark::Leader => &[("m-fill", HEXAGON)],
         Mark::Follower => &[("m-line", HEXAGON)],
         Mark::Learner => &[("m-line m-dash", HEXAGON)],
@@ -66,10 +72,17 @@ pub fn MarkIcon(mark: Mark) -> impl IntoView {
 fn tone(mark: Mark) -> &'static str {
     match mark {
         Mark::Active | Mark::Applied | Mark::Live => "t-ok",
-        Mark::Unreachable | Mark::Reconnecting | Mark::Expiring => "t-warn",
+        Mark::Unreachable | Mark::Reconnecting | Mark::Expiring | Mark::Drift | Mark::Held => {
+            "t-warn"
+        }
         Mark::Down | Mark::Refused | Mark::ManagerUnreachable => "t-bad",
         Mark::Applying | Mark::Published | Mark::Leader => "t-accent",
-        Mark::Removed | Mark::Pending | Mark::Follower | Mark::Learner | Mark::Dot => "t-idle",
+        Mark::Removed
+        | Mark::Pending
+        | Mark::Follower
+        | Mark::Learner
+        | Mark::RolledBack
+        | Mark::Dot => "t-idle",
     }
 }
 

@@ -24,7 +24,7 @@ pub fn ConfigurationCell(store: Store) -> impl IntoView {
     };
     view! {
         <section class="cell" aria-labelledby="configuration-title">
-            <div class="cell-head"><h2 id="configuration-title">{title}</h2></div>
+            <div class="cell-head"><h2 id="configuration-title">{title}</h2> <span class="grow"></span> <a href="/configuration">"Open"</a></div>
             {cell::remote(store.newest, move |newest: &Option<Newest>| match newest {
                 Some(newest) => version(store, newest).into_any(),
                 None => nothing().into_any(),
@@ -35,8 +35,8 @@ pub fn ConfigurationCell(store: Store) -> impl IntoView {
 
 fn nothing() -> impl IntoView {
     view! {
-        <p class="text">"No version yet. Nodes answer 503 until one is published. Send a KrakenD configuration to any manager:"</p>
-        <Command text="POST /v1/fleets/default/versions" />
+        <p class="text">"No version yet. Nodes answer 503 until one is published: " <a href="/configuration/editor">"publish the first version"</a> ", or from a shell"</p>
+        <Command text="krakend-cluster-manager config publish krakend.json" />
     }
 }
 

@@ -14,7 +14,7 @@ const SHOWN: usize = 14;
 pub fn EventsCell(store: Store) -> impl IntoView {
     view! {
         <section class="cell events" aria-labelledby="events-title">
-            <div class="cell-head"><h2 id="events-title">"Events"</h2></div>
+            <div class="cell-head"><h2 id="events-title">"Events"</h2> <span class="grow"></span> <a href="/events">"All events"</a></div>
             {cell::remote(store.events, move |events: &Vec<Event>| list(store, events))}
         </section>
     }

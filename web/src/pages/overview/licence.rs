@@ -29,6 +29,8 @@ pub fn LicenceCell(store: Store) -> impl IntoView {
             <div class="cell-head">
                 <h2 id="licence-title">"Licence"</h2>
                 <span class="context">{owner}</span>
+                <span class="grow"></span>
+                <a href="/licence">"Open"</a>
             </div>
             {cell::remote(store.license, move |license: &License| body(store, license))}
         </section>

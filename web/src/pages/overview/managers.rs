@@ -23,7 +23,7 @@ pub fn ManagersCell(store: Store) -> impl IntoView {
     view! {
         <section class="cell" aria-labelledby="managers-title">
             <div class="cell-head">
-                <h2 id="managers-title">"Managers"</h2>
+                <h2 id="managers-title"><a class="title-link" href="/managers">"Managers"</a></h2>
                 <span class="context">{term}</span>
                 <span class="grow"></span>
                 <span class="context">"entries behind"</span>

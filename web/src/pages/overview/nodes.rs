@@ -21,7 +21,7 @@ pub fn NodesCell(store: Store) -> impl IntoView {
     view! {
         <section class="cell nodes" aria-labelledby="nodes-title">
             <div class="cell-head">
-                <h2 id="nodes-title">"Nodes"</h2>
+                <h2 id="nodes-title"><a class="title-link" href="/nodes">"Nodes"</a></h2>
                 <span class="context">{move || store.nodes.with(|n| n.value.as_deref().map(summary))}</span>
                 <span class="grow"></span>
                 <span class="context">{move || if store.is_stale() { "rate and p99, old" } else { "rate and p99, now" }}</span>
@@ -125,7 +125,7 @@ fn tile(store: Store, node: &Node, median: Option<f64>) -> impl IntoView + use<>
             <div class="tile-head">
                 <MarkIcon mark=state_mark />
                 <span class="reader">{state_word} " "</span>
-                <strong>{node.name.clone()}</strong>
+                <a class="tile-link row-link" href=format!("/nodes/{}", node.id)>{node.name.clone()}</a>
                 <span class="tile-version">{rollout::version_text(node)}</span>
                 {(step != Step::None).then(|| view! { <MarkIcon mark=mark::of_step(step) /> <span class="reader">{step_words}</span> })}
             </div>

@@ -92,7 +92,7 @@ pub fn RequestsCell(store: Store) -> impl IntoView {
     view! {
         <section class="cell" aria-labelledby="requests-title">
             <div class="cell-head">
-                <h2 id="requests-title">"Requests"</h2>
+                <h2 id="requests-title"><a class="title-link" href="/traffic">"Requests"</a></h2>
                 <span class="grow"></span>
                 <span class="legend"><i class="key s-all"></i> "all"</span>
                 <span class="legend"><i class="key s-4xx"></i> "4xx and 5xx"</span>
@@ -126,7 +126,7 @@ pub fn ErrorsCell(store: Store) -> impl IntoView {
     };
     view! {
         <section class="cell" aria-labelledby="errors-title">
-            <div class="cell-head"><h2 id="errors-title">"Errors"</h2></div>
+            <div class="cell-head"><h2 id="errors-title"><a class="title-link" href="/traffic">"Errors"</a></h2></div>
             <p class="leading">
                 <strong class:none=move || ratio().is_none()>{text}</strong>
                 <span class="unit">{move || ratio().map(|_| "% of requests")}</span>
@@ -159,7 +159,7 @@ pub fn LatencyCell(store: Store) -> impl IntoView {
     };
     view! {
         <section class="cell" aria-labelledby="latency-title">
-            <div class="cell-head"><h2 id="latency-title">"Latency"</h2></div>
+            <div class="cell-head"><h2 id="latency-title"><a class="title-link" href="/traffic">"Latency"</a></h2></div>
             <p class="leading">
                 <strong class:none=move || p99().is_none()>{move || number().0}</strong>
                 <span class="unit">{move || p99().map(|_| format!("{}, p99 of the fleet", number().1))}</span>

@@ -4,6 +4,7 @@ use crate::data::store::Store;
 use crate::pure::attention;
 use crate::pure::verdict::{Facts, Tone, Verdict};
 use crate::ui::cell::Waiting;
+use crate::ui::icon::{Icon, IconView};
 use crate::ui::mark::MarkIcon;
 use leptos::prelude::*;
 
@@ -71,9 +72,12 @@ pub fn AttentionCell(store: Store) -> impl IntoView {
                 let more = list.len().saturating_sub(SHOWN);
                 let rows = list.into_iter().take(SHOWN).map(|item| view! {
                     <li>
-                        <MarkIcon mark=item.mark />
-                        <strong>{item.title}</strong>
-                        <span>{item.detail}</span>
+                        <a href=item.href>
+                            <MarkIcon mark=item.mark />
+                            <strong>{item.title}</strong>
+                            <span>{item.detail}</span>
+                            <IconView icon=Icon::Right />
+                        </a>
                     </li>
                 }).collect_view();
                 view! {
