@@ -170,11 +170,6 @@ impl Pool {
         })
     }
 
-    /// Where the gateway serves.
-    pub fn public(&self, at: usize) -> SocketAddr {
-        self.nodes[at].public
-    }
-
     pub fn id(&self, at: usize) -> &str {
         &self.nodes[at].id
     }
