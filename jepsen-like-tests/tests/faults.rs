@@ -1,7 +1,6 @@
 //! Three minutes of every workload under every fault that needs no special program. The seed changes from run to run and
 //! is printed; the command that is printed with a failure does the same again.
 
-#[expect(dead_code, reason = "shared with the scenarios")]
 mod common;
 
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! Hosts that a dead owner left are gone after the next start.
 
-#[expect(dead_code, reason = "shared with the scenarios")]
 mod common;
 
 use std::path::Path;

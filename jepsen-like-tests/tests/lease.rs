@@ -1,6 +1,5 @@
 //! Real nodes and managers: what a lease and its end mean for them. The only thing scaled is the duration.
 
-#[allow(dead_code)]
 mod common;
 mod group;
 mod pool;

@@ -3,7 +3,6 @@
 //!
 //! `KRAKEND_LEASE_SEED` and `KRAKEND_LEASE_TIME_S` say which faults, and for how long.
 
-#[allow(dead_code)]
 mod common;
 mod lease_lab;
 

@@ -1,6 +1,5 @@
 //! A real manager whose clock goes wrong while it leads.
 
-#[allow(dead_code)]
 mod common;
 mod group;
 

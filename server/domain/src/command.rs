@@ -3,9 +3,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AuditActor, BackupReport, Chunk, Digest, FileDrift, FleetName, GatewayKind, GossipKeyId, GossipKeyRecord,
-    JoinTokenRecord, LicenseRecord, ManagerChange, ManagerId, Millis, NewEpoch, NodeCertificate,
-    NodeId, NodeState, Sample, SampleStream, SecretId, TokenId, TokenRecord, TokenScope,
+    AuditActor, BackupReport, Chunk, Digest, FileDrift, FleetName, GatewayKind, GossipKeyId,
+    GossipKeyRecord, JoinTokenRecord, LicenseRecord, ManagerChange, ManagerId, Millis, NewEpoch,
+    NodeCertificate, NodeId, NodeState, Sample, SampleStream, SecretId, TokenId, TokenRecord,
+    TokenScope,
 };
 
 /// What a Raft log entry carries. The leader stamps it; nobody reads a clock afterwards.

@@ -33,10 +33,10 @@ use uuid::Uuid;
 
 use crate::{
     Applied, AuditAnchor, AuditRecord, BackupStatus, Changes, ClockRecord, Command, DrainOrder,
-    Event, FileDrift, FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord, Keyring, LicenseNotes,
-    LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis, NodeCertificate,
-    NodeId, NodeNote, NodeRecord, NodeWindow, Outcome, Packed, RecentSample, Rejected,
-    SecretRecord, SeriesKey, SeriesMeta, StagedBody, TokenId, TokenRecord, TokenScope,
+    Event, FileDrift, FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord, Keyring,
+    LicenseNotes, LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis,
+    NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow, Outcome, Packed, RecentSample,
+    Rejected, SecretRecord, SeriesKey, SeriesMeta, StagedBody, TokenId, TokenRecord, TokenScope,
     VersionRecord, WindowKey,
 };
 use transaction::Transaction;
