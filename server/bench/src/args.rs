@@ -42,8 +42,8 @@ pub struct StatisticsArguments {
     /// How many endpoints each of them serves
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub endpoints: u32,
-    /// Days before the last, which is simulated by the minute
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=60))]
+    /// Days of which windows are there
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
     pub days: u32,
     /// End with one line of JSON instead of text
     #[arg(long)]

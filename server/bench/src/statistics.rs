@@ -1,4 +1,5 @@
-//! `statistics`: a month of a large fleet applied to a state, as the log would. What it takes, and how long questions take.
+//! `statistics`: an hour of a large fleet applied to a state, as the log would, and its windows repeated for a month. What it
+//! takes, and how long questions take.
 //! There is no network and no disk: this is the state machine alone.
 
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use krakend_domain::{
     BackendSample, ClusterState, Command, Digest, EndpointSample, FleetName, GatewayKind, LogEntry,
-    MINUTE_MS, NodeId, NodeRegistration, Order, Role, Sample, SampleStream, Sketch,
+    MINUTE_MS, NodeId, NodeRegistration, Order, RecordKey, Role, Sample, SampleStream, Sketch,
     StatisticsQuery, Tier, TokenRecord, plan_step, query_statistics,
 };
 use rand::rngs::StdRng;
@@ -31,8 +32,8 @@ pub struct StatisticsReport {
     pub nodes: u32,
     pub endpoints: u32,
     pub debug_build: bool,
-    /// What the state's windows take, on the evening of each day.
-    pub bytes_by_day: Vec<u64>,
+    /// What the state's windows take after so many days.
+    pub bytes_by_day: BTreeMap<u32, u64>,
     pub bytes_by_tier: BTreeMap<String, (u64, u64)>,
     pub windows: u64,
     pub evicted: u64,
@@ -76,30 +77,28 @@ struct World {
 /// The state refuses what it must take.
 pub fn run(arguments: &StatisticsArguments) -> Result<()> {
     let mut random = StdRng::seed_from_u64(1);
-    // The first day on which everything is full.
     let mut world = World::begun(arguments.nodes)?;
-    let hours: Vec<Sample> = variants(arguments, REQUESTS * 60, &mut random);
     let minutes: Vec<Sample> = variants(arguments, REQUESTS, &mut random);
-    let mut bytes_by_day = Vec::new();
-    for day in 0..arguments.days {
-        // What is left of these days are their hours: one sample each makes them.
-        for _ in 0..24 {
-            world.all_nodes(arguments.nodes, &hours)?;
-            world.pass(HOUR_MS)?;
+    let first = world.now;
+    for minute in 0..60 {
+        world.all_nodes(arguments.nodes, &minutes)?;
+        world.pass(MINUTE_MS)?;
+        if minute % 10 == 9 {
+            eprintln!("minute {minute}: {} MiB", world.state.series_bytes() >> 20);
         }
-        bytes_by_day.push(world.state.series_bytes());
-        eprintln!("day {day}: {} MiB", world.state.series_bytes() >> 20);
     }
-    world.apply_us.clear();
-    world.tick_ms.clear();
-    for hour in 0..24 {
-        for _ in 0..60 {
-            world.all_nodes(arguments.nodes, &minutes)?;
-            world.pass(MINUTE_MS)?;
+    // Into its hour, too, as the next minutes' ticks would.
+    world.pass(3 * MINUTE_MS)?;
+    let mut bytes_by_day = BTreeMap::new();
+    for day in [1, 2, 7, 14, 30] {
+        if day < arguments.days {
+            let state = repeated(&world.state, first, u64::from(day) * 24)?;
+            bytes_by_day.insert(day, state.series_bytes());
         }
-        eprintln!("hour {hour}: {} MiB", world.state.series_bytes() >> 20);
     }
-    bytes_by_day.push(world.state.series_bytes());
+    let days = arguments.days;
+    world.state = repeated(&world.state, first, u64::from(days) * 24)?;
+    bytes_by_day.insert(days, world.state.series_bytes());
     let report = StatisticsReport {
         nodes: arguments.nodes,
         endpoints: arguments.endpoints,
@@ -117,6 +116,31 @@ pub fn run(arguments: &StatisticsArguments) -> Result<()> {
         false => println!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(())
+}
+
+/// The same hour again and again, ending with the one that was simulated: every window is one that the state made itself,
+/// at another time. Windows that would have run out are left out.
+fn repeated(state: &ClusterState, first: u64, hours: u64) -> Result<ClusterState> {
+    let mut records = Vec::new();
+    for (key, value) in state.records() {
+        let RecordKey::Series(key) = RecordKey::from_bytes(&key)? else {
+            records.push((key, value));
+            continue;
+        };
+        let kept_ms = key.tier.keep_ms().unwrap_or(0);
+        for hour in 0..hours {
+            let back_ms = hour * HOUR_MS;
+            // The hour that the ticks have begun is the same one again.
+            let other = key.tier != Tier::FleetTotal && key.start_ms >= first + HOUR_MS;
+            if hour > 0 && (other || back_ms >= kept_ms) {
+                continue;
+            }
+            let mut moved = key.clone();
+            moved.start_ms = key.start_ms.saturating_sub(back_ms);
+            records.push((RecordKey::Series(moved).to_bytes(), value.clone()));
+        }
+    }
+    Ok(ClusterState::from_records(records)?)
 }
 
 fn by_tier(state: &ClusterState) -> BTreeMap<String, (u64, u64)> {
