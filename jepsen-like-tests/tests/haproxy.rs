@@ -235,7 +235,7 @@ async fn behind_haproxy_no_request_fails_and_every_node_gets_its_share() -> Resu
     let mut pool = Pool::start_on(&group, 4, host, settings, 3).await?;
     pool.all_joined(LIMIT).await?;
     let document = json!({"version": 3, "endpoints": [{"endpoint": "/a", "backend": [
-        {"url_pattern": "/a", "host": [backend.url()]}]}]});
+        {"url_pattern": "/documents/a", "host": [backend.url()]}]}]});
     pool.publish_document(&group, &document).await?;
 
     let balancer = Balancer::start(&program, group.dir.path(), &dns, agent_port).await?;

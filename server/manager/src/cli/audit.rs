@@ -61,7 +61,7 @@ pub enum Audit {
         filter: Filter,
         /// File to write [default: standard output]
         #[arg(long, value_name = "FILE")]
-        to: Option<PathBuf>,
+        file: Option<PathBuf>,
     },
     /// Have the chain of hashes computed anew; ends with 1 when it does not hold
     Verify,
@@ -75,7 +75,7 @@ impl Audit {
                 let list: api::AuditList = client.get(&path).await?;
                 output.print(&list, table)
             }
-            Self::Export { filter, to } => {
+            Self::Export { filter, file } => {
                 let mut records = all(client, &filter).await?;
                 records.reverse();
                 let mut text = String::new();
@@ -83,7 +83,7 @@ impl Audit {
                     text.push_str(&serde_json::to_string(record)?);
                     text.push('\n');
                 }
-                match to {
+                match file {
                     None => std::io::stdout()
                         .write_all(text.as_bytes())
                         .context("writing"),

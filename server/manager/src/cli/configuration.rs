@@ -91,7 +91,7 @@ pub enum Config {
         fleet: String,
         /// File to write [default: standard output]
         #[arg(long, value_name = "FILE")]
-        to: Option<PathBuf>,
+        file: Option<PathBuf>,
     },
     /// Wait until every living node of the fleet has acknowledged a version
     ///
@@ -191,9 +191,11 @@ impl Config {
                     false => Ok(()),
                 }
             }
-            Self::Export { number, fleet, to } => {
-                export(client, &fleet, number, to.as_deref()).await
-            }
+            Self::Export {
+                number,
+                fleet,
+                file,
+            } => export(client, &fleet, number, file.as_deref()).await,
             Self::Wait {
                 number,
                 fleet,

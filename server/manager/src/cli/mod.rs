@@ -89,6 +89,7 @@ impl Arguments {
 
 /// Which manager a command asks, and as whom.
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Which manager, and how its answers are printed")]
 pub struct Client {
     /// URLs of managers; the next is tried when one does not answer [default: http://127.0.0.1:9897]
     #[arg(
