@@ -24,6 +24,7 @@ const NODES: usize = 3;
 const ROUNDS: usize = 4;
 /// A killed node lacks what came after its last sample was on disk: a period of one second, and the time to write it.
 const LOST_WITHIN_MS: u64 = 1_000 + 1_500;
+const DEAD_FOR: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// When requests to a node were answered, and how many got no answer.
@@ -89,6 +90,8 @@ async fn no_request_is_lost_or_doubled_when_leaders_and_nodes_are_killed() -> Re
             pool.kill(node).await?;
             of(&accounts, node).killed_ms.push(now_ms());
             println!("round {round}: manager {leader} and node {node} are killed");
+            // A gap shorter than what it sampled before it first joined would not show.
+            tokio::time::sleep(DEAD_FOR).await;
             pool.restart(node).await?;
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(0..1_500))).await;

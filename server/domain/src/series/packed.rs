@@ -286,7 +286,7 @@ impl Packed {
                     *body = both;
                 }
                 None => {
-                    *count += 1;
+                    *count += usize::from(key.1 != OTHER_SERIES);
                     all.insert(key, cells.body.to_vec());
                 }
             }
