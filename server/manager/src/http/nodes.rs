@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     access::{Operator, Viewer},
+    configuration::fleet_name,
     present,
     problem::Failure,
     read::{Read, answer, view},
@@ -40,13 +41,14 @@ pub async fn list(
     let view = view(&app, &read, &[Topic::Nodes]).await?;
     let after = query.cursor.as_deref().map(parse_id).transpose()?;
     let limit = query.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let fleet = query.fleet.as_deref().map(fleet_name).transpose()?;
     let text = query.q.as_ref().map(|text| text.to_lowercase());
     let wanted = |node: &&krakend_domain::NodeRecord| {
         after.is_none_or(|after| node.id > after)
             && query
                 .state
                 .is_none_or(|state| present::node_state(node.state) == state)
-            && (query.fleet.as_ref()).is_none_or(|fleet| node.fleet.as_str() == fleet)
+            && fleet.as_ref().is_none_or(|fleet| node.fleet == *fleet)
             && text.as_ref().is_none_or(|text| has(node, text))
     };
     let mut nodes: Vec<_> = view
