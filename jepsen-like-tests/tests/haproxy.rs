@@ -1,7 +1,6 @@
 //! Real nodes behind a real HAProxy with the configuration that is shipped: no request fails when a node is drained or
 //! killed, every node gets its share, and one that joins gets traffic without an edit.
 
-mod common;
 mod group;
 mod pool;
 
@@ -39,6 +38,26 @@ fn haproxy() -> Option<PathBuf> {
     on_path.chain([unpacked]).find(|path| path.is_file())
 }
 
+/// Says what was not tried, also to the file that `cargo xtask test` sums up from. With `CI=true` it is a failure.
+fn skip(reason: &str) {
+    use std::io::Write;
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{reason}; with CI=true that is a failure"
+    );
+    eprintln!("skipped: {reason}");
+    let Some(file) = std::env::var_os("XTASK_SKIPS") else {
+        return;
+    };
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file);
+    if let Ok(mut file) = file {
+        let _ = writeln!(file, "{reason}");
+    }
+}
+
 struct Balancer {
     address: SocketAddr,
     socket: PathBuf,
@@ -70,6 +89,8 @@ impl Balancer {
         }
         replace("bind :80", &format!("bind {address}"))?;
         replace("agent-port 8090", &format!("agent-port {agent_port}"))?;
+        // Debian's unit raises the limit of open files; a test may not.
+        replace("maxconn 20000", "maxconn 2000")?;
         let stats = format!(
             "global\n    stats socket {} mode 600 level admin\n",
             socket.display()
@@ -217,7 +238,7 @@ fn even(shares: &BTreeMap<String, u64>, count: usize) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_haproxy_no_request_fails_and_every_node_gets_its_share() -> Result<()> {
     let Some(program) = haproxy() else {
-        common::skip("no haproxy on the PATH or unpacked: run `cargo xtask setup`");
+        skip("no haproxy on the PATH or unpacked: run `cargo xtask setup`");
         return Ok(());
     };
     let dns: Vec<_> = ports::free(3)?.into_iter().map(loopback).collect();
