@@ -1,6 +1,6 @@
 //! What the reader chooses and may do, and what the page remembers of it.
 
-use krakend_api::{Manager, Role};
+use krakend_api::{Manager, ManagerRole, Role};
 use leptos::prelude::*;
 
 use super::browser;
@@ -75,6 +75,7 @@ impl Store {
             at_ms: self.now_ms(),
             behind: managers
                 .iter()
+                .filter(|m| m.role != ManagerRole::Leader)
                 .filter_map(|m| Some((m.name.clone(), m.behind?)))
                 .collect(),
             applied_index: self

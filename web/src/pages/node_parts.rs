@@ -18,7 +18,7 @@ pub fn backend_name(backend: &BackendTotals) -> String {
         (host, "") => host.to_owned(),
         (host, pattern) => {
             let host = host.split("://").last().unwrap_or(host);
-            format!("{host}{pattern}")
+            format!("{pattern} {host}")
         }
     }
 }

@@ -125,7 +125,7 @@ pub fn totals(stretches: &[Stretch], range: (i64, i64)) -> Vec<(&'static str, i6
     let span = (range.1 - range.0) as f64;
     let mut out: Vec<(&'static str, i64)> = Vec::new();
     for stretch in stretches {
-        let ms = ((stretch.to - stretch.from) * span) as i64;
+        let ms = ((stretch.to - stretch.from) * span).round() as i64;
         match out.iter_mut().find(|(kind, _)| *kind == stretch.kind) {
             Some((_, sum)) => *sum += ms,
             None => out.push((stretch.kind, ms)),

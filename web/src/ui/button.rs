@@ -11,7 +11,7 @@ pub fn Action(
     store: Store,
     #[prop(into)] label: Signal<String>,
     need: Role,
-    /// Of the style: `primary`, `danger`, `small`.
+    /// Its look: `primary`, `danger`, `small`.
     #[prop(optional, into)]
     class: String,
     #[prop(optional)] testid: &'static str,

@@ -26,7 +26,6 @@ pub enum Icon {
     Plus,
     Sorted,
     SortedUp,
-    Arrow,
 }
 
 /// Draws an icon.
@@ -86,7 +85,6 @@ pub fn IconView(icon: Icon) -> impl IntoView {
         Icon::Plus => ("M8 3v10M3 8h10", ""),
         Icon::Sorted => ("", "M5 6.6h6L8 10.4z"),
         Icon::SortedUp => ("", "M5 9.8h6L8 6z"),
-        Icon::Arrow => ("M2.6 8h10.6M9.4 4.4 13.2 8l-3.8 3.6", ""),
         Icon::Copy => (
             "M6.6 5.4h5.8a1 1 0 0 1 1 1v5.8a1 1 0 0 1-1 1H6.6a1 1 0 0 1-1-1V6.4a1 1 0 0 1 1-1zM3.4 10.6a.8.8 0 0 1-.8-.8V3.6a1 1 0 0 1 1-1h6.2a.8.8 0 0 1 .8.8",
             "",

@@ -87,7 +87,9 @@ pub fn runtime(node: &Node) -> String {
         GatewayKind::Krakend => "KrakenD",
         GatewayKind::Embedded => "embedded",
     };
-    format!("{name} {}", node.gateway_version)
+    // The embedded gateway names its program, too.
+    let version = node.gateway_version.rsplit('/').next().unwrap_or_default();
+    format!("{name} {version}")
 }
 
 /// The row; `most` is the largest p99, for the bars.

@@ -186,7 +186,7 @@ fn sums_row(store: Store) -> impl IntoView {
             <td class="c-requests number">{sums.requests_per_s.map_or_else(row::none, |r| row::with_unit(format!("{r:.1}"), ""))}</td>
             <td class="c-errors number">{percent(sums.error_ratio)}</td>
             <td class="c-p99 number">{row::latency(p99)}</td>
-            <td class="c-cpu number">{percent(sums.cpu_percent.map(|p| p / 100.0))}</td>
+            <td class="c-cpu number">{sums.cpu_percent.map_or_else(row::none, |p| row::with_unit(format!("{p:.0}"), "%"))}</td>
             <td class="c-memory number">{sums.memory_bytes.map_or_else(row::none, row::bytes)}</td>
             <td class="c-runtime"></td>
             <td class="c-lease number">{sums.lease_left_ms.map(|ms| format!("min {}", format::duration(ms)))}</td>
