@@ -195,6 +195,21 @@ fn before_of_nodes(state: &ClusterState, command: &Command) -> Told {
             let action = format!("node-{}", format!("{to:?}").to_ascii_lowercase());
             of_node(state, &action, *node_id)
         }
+        Command::DrainNode {
+            node_id, draining, ..
+        } => match draining {
+            true => of_node(state, "drain-node", *node_id).then("takes no new traffic"),
+            false => of_node(state, "undrain-node", *node_id).then("takes traffic"),
+        },
+        Command::ReportRestart {
+            node_id, problem, ..
+        } => {
+            let told = of_node(state, "restart-gateway", *node_id);
+            match problem {
+                None => told.then("restarted"),
+                Some(problem) => told.then(format!("not restarted: {problem}")),
+            }
+        }
         _ => Told::new("write", ""),
     }
 }

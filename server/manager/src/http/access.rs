@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
 };
 use krakend_domain::{
-    AuditActor, AuditVia, ClusterState, Command, Digest, FleetName, JoinRole, Role, TokenId,
+    AuditActor, AuditVia, ClusterState, Command, Digest, FleetName, JoinRole, NodeId, Role, TokenId,
     TokenRecord, TokenScope,
 };
 use sha2::Digest as _;
@@ -158,9 +158,25 @@ impl Caller {
             Command::CreateJoinToken(record) if record.role == JoinRole::Node => {
                 Some(&record.fleet)
             }
-            Command::LeaveNode { node_id, .. } => state.node(*node_id).map(|node| &node.fleet),
+            Command::LeaveNode { node_id, .. }
+            | Command::DrainNode { node_id, .. }
+            | Command::ReportRestart { node_id, .. } => {
+                state.node(*node_id).map(|node| &node.fleet)
+            }
             _ => None,
         };
+        self.within(scope, fleet)
+    }
+
+    /// Refuses what is asked of a node outside of the token's fleets, for requests that are no command.
+    pub fn may_change_node(&self, state: &ClusterState, node_id: NodeId) -> Result<(), Failure> {
+        match self.scope.as_ref().filter(|it| !it.fleets.is_empty()) {
+            None => Ok(()),
+            Some(scope) => self.within(scope, state.node(node_id).map(|node| &node.fleet)),
+        }
+    }
+
+    fn within(&self, scope: &TokenScope, fleet: Option<&FleetName>) -> Result<(), Failure> {
         if fleet.is_some_and(|fleet| scope.fleets.contains(fleet)) {
             return Ok(());
         }

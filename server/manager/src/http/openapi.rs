@@ -87,6 +87,9 @@ mod tests {
                 "submit(&app",
                 "record(&app",
                 "set(&app",
+                "set_draining(state",
+                "tell(&app",
+                "note_level(&app",
             ];
             assert!(
                 audits.iter().any(|call| body.contains(call)),

@@ -103,6 +103,7 @@ pub async fn restart(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let node_id = known(&app, &id)?;
+    caller.may_change_node(&app.group.stale().state, node_id)?;
     let question = Question::Restart(Restart {});
     let asked = ask_node(&app, node_id, question, RESTART_WITHIN).await;
     let problem = match &asked {
@@ -179,9 +180,11 @@ pub async fn set_node_log_level(
     State(app): State<App>,
     Operator(caller): Operator,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Json(wanted): Json<api::LogLevel>,
 ) -> Result<Json<api::LogLevel>, Failure> {
     let node_id = known(&app, &id)?;
+    caller.may_change_node(&app.group.stale().state, node_id)?;
     let level = wanted.level.unwrap_or_default();
     let question = Question::SetLogLevel(SetLogLevel { level });
     let answer = ask_node(&app, node_id, question, ANSWER_WITHIN).await?;
@@ -190,6 +193,7 @@ pub async fn set_node_log_level(
     }
     let level = answer.level;
     tracing::info!("{} set the log level of {id} to {level}", caller.name);
+    note_level(&app, &caller, &headers, (id, &level)).await;
     Ok(Json(api::LogLevel { level: Some(level) }))
 }
 
@@ -220,13 +224,32 @@ pub async fn log_level(Operator(_): Operator) -> Json<api::LogLevel> {
 
 /// Of the manager that answers, until its next start.
 pub async fn set_log_level(
+    State(app): State<App>,
     Admin(caller): Admin,
+    headers: HeaderMap,
     Json(wanted): Json<api::LogLevel>,
 ) -> Result<Json<api::LogLevel>, Failure> {
     let level = krakend_log::set_level(&wanted.level.unwrap_or_default())
         .map_err(|error| Failure::bad_request("bad-log-level", error.to_string()))?;
     tracing::info!("{} set the log level to {level}", caller.name);
+    let manager = app.settings.name.clone();
+    note_level(&app, &caller, &headers, (manager, &level)).await;
     Ok(Json(api::LogLevel { level: Some(level) }))
+}
+
+/// It is set already, so a trail that cannot be written now does not fail the request: levels are changed above all
+/// while something is wrong.
+async fn note_level(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    (of, level): (String, &str),
+) {
+    let what = ("set-log-level", of.clone(), Some(level.to_owned()));
+    if let Err(failure) = write::note(app, caller, headers, what).await {
+        let reason = &failure.0.detail;
+        tracing::warn!("the log level of {of} is {level}, and the audit trail does not say so: {reason}");
+    }
 }
 
 fn refused(problem: &str) -> Failure {
