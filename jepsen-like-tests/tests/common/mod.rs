@@ -1,5 +1,3 @@
-#![allow(dead_code)]
-
 use std::path::PathBuf;
 
 use jepsen_like_tests::options::sibling_bin_dir;
