@@ -7,8 +7,8 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
 };
 use krakend_domain::{
-    AuditActor, AuditVia, ClusterState, Command, Digest, FleetName, JoinRole, NodeId, Role, TokenId,
-    TokenRecord, TokenScope,
+    AuditActor, AuditVia, ClusterState, Command, Digest, FleetName, JoinRole, NodeId, Role,
+    TokenId, TokenRecord, TokenScope,
 };
 use sha2::Digest as _;
 use tokio::sync::OwnedSemaphorePermit;

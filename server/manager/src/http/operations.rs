@@ -239,16 +239,13 @@ pub async fn set_log_level(
 
 /// It is set already, so a trail that cannot be written now does not fail the request: levels are changed above all
 /// while something is wrong.
-async fn note_level(
-    app: &App,
-    caller: &Caller,
-    headers: &HeaderMap,
-    (of, level): (String, &str),
-) {
+async fn note_level(app: &App, caller: &Caller, headers: &HeaderMap, (of, level): (String, &str)) {
     let what = ("set-log-level", of.clone(), Some(level.to_owned()));
     if let Err(failure) = write::note(app, caller, headers, what).await {
         let reason = &failure.0.detail;
-        tracing::warn!("the log level of {of} is {level}, and the audit trail does not say so: {reason}");
+        tracing::warn!(
+            "the log level of {of} is {level}, and the audit trail does not say so: {reason}"
+        );
     }
 }
 
