@@ -1,8 +1,5 @@
-<<<<<<< HEAD
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-=======
->>>>>>> api
 use std::path::PathBuf;
 
 use jepsen_like_tests::options::sibling_bin_dir;

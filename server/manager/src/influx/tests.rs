@@ -148,8 +148,11 @@ async fn take(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Series and time in nanoseconds.
+type PointKey = (String, u64);
+
 /// Splits at blanks and commas that are not escaped, as the protocol has it.
-fn parse(line: &str) -> Result<((String, u64), BTreeMap<String, f64>), String> {
+fn parse(line: &str) -> Result<(PointKey, BTreeMap<String, f64>), String> {
     let mut parts = vec![String::new()];
     let mut escaped = false;
     for c in line.chars() {
