@@ -177,6 +177,18 @@ impl Balancer {
         Ok(shares.filter(|(_, share)| *share > 0).collect())
     }
 
+    /// Every node gets its share, at the latest some seconds after it came back: its first checks may still be under way.
+    async fn is_even(&self, each: usize, count: usize) -> Result<()> {
+        until("every node gets its share", LIMIT, || async {
+            let shares = self.shares(each).await?;
+            Ok(match even(&shares, count) {
+                Ok(()) => Seen::Yes(()),
+                Err(error) => Seen::No(error.to_string()),
+            })
+        })
+        .await
+    }
+
     /// Requests all the time until told to end; how many there were. The first failure ends it.
     fn traffic(&self, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet<Result<u64>> {
         let mut workers = tokio::task::JoinSet::new();
@@ -261,7 +273,7 @@ async fn behind_haproxy_no_request_fails_and_every_node_gets_its_share() -> Resu
 
     let balancer = Balancer::start(&program, group.dir.path(), &dns, agent_port).await?;
     balancer.up(3).await?;
-    even(&balancer.shares(150).await?, 3)?;
+    balancer.is_even(150, 3).await?;
 
     // Drained: nothing new goes there, and nothing fails.
     let stop = Arc::new(AtomicBool::new(false));
@@ -278,10 +290,10 @@ async fn behind_haproxy_no_request_fails_and_every_node_gets_its_share() -> Resu
     balancer.up(2).await?;
     let requests = ended(traffic, &stop).await?;
     ensure!(requests > 0, "no request was sent meanwhile");
-    even(&balancer.shares(100).await?, 2)?;
+    balancer.is_even(100, 2).await?;
     drain("undrain").await?.ok()?;
     balancer.up(3).await?;
-    even(&balancer.shares(150).await?, 3)?;
+    balancer.is_even(150, 3).await?;
 
     // Killed: the requests that it had are sent to others.
     let stop = Arc::new(AtomicBool::new(false));
@@ -292,20 +304,20 @@ async fn behind_haproxy_no_request_fails_and_every_node_gets_its_share() -> Resu
         ended(traffic, &stop).await? > 0,
         "no request was sent meanwhile"
     );
-    even(&balancer.shares(100).await?, 2)?;
+    balancer.is_even(100, 2).await?;
 
     // Joined: nobody edits anything. The free licence has three seats, so the dead one's must be given back first.
     let ask = Ask::json("DELETE", format!("/v1/nodes/{}", pool.id(1)), &json!({}));
     group.ask(0, ask).await?.ok()?;
     pool.join(3).await?;
     balancer.up(3).await?;
-    even(&balancer.shares(150).await?, 3)?;
+    balancer.is_even(150, 3).await?;
 
     // Without any manager the balancer goes on with what it knows.
     let mut group = group;
     for at in 0..3 {
         group.kill(at).await?;
     }
-    even(&balancer.shares(100).await?, 3)?;
+    balancer.is_even(100, 3).await?;
     Ok(())
 }

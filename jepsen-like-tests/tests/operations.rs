@@ -6,7 +6,6 @@ mod pool;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use group::{Group, LIMIT};
