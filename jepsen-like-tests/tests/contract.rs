@@ -1,6 +1,5 @@
 //! The API keeps to its own description, as tools see it that know nothing else of it.
 
-#[allow(dead_code)]
 mod common;
 mod group;
 
