@@ -64,7 +64,9 @@ pub fn filter(directives: fn(&str) -> String, level: &str) -> Result<EnvFilter, 
     if level.len() > MAX_LEVEL {
         return Err(unknown());
     }
-    let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
+    // The library takes nothing at all for `error`.
+    let is_level =
+        |word: &str| !word.trim().is_empty() && word.trim().parse::<LevelFilter>().is_ok();
     let text = match is_level(level) {
         true => directives(level.trim()),
         false => level.to_owned(),

@@ -103,7 +103,12 @@ impl Service<Uri> for Connector {
                 return Ok(TokioIo::new(Stream::Plain(stream)));
             };
             let name = ServerName::try_from(host).map_err(io::Error::other)?;
-            let stream = tls.connect(name, stream).await?;
+            let stream = tls.connect(name, stream).await.map_err(|error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("the TLS handshake failed: {error} (--ca-file names the authority that certifies the managers)"),
+                )
+            })?;
             Ok(TokioIo::new(Stream::Tls(Box::new(stream))))
         })
     }

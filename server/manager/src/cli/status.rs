@@ -120,9 +120,10 @@ fn problems(
     add(
         silent > 0 && status.leader_id.is_some(),
         format!(
-            "{} of {} do not answer",
+            "{} of {} {} not answer",
             plural(silent, "manager"),
-            status.voters
+            status.voters,
+            if silent == 1 { "does" } else { "do" }
         ),
     );
     add(
