@@ -6,7 +6,7 @@ mod group;
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use group::Group;
+use group::{Group, LIMIT};
 use jepsen_like_tests::http::Ask;
 use serde_json::Value;
 use tokio::process::Command;
@@ -146,7 +146,8 @@ async fn schemathesis_finds_nothing() -> Result<()> {
     // Statuses that say no are all `default`; what may be sent in vain is judged by the next check.
     command.args([
         "--exclude-checks",
-        "unsupported_method,positive_data_acceptance",
+        // Wrong tokens in a row are answered with 429, which that check does not know: the next test asks every route.
+        "unsupported_method,positive_data_acceptance,ignored_auth",
     ]);
     command.args([
         "--exclude-path",
@@ -160,5 +161,53 @@ async fn schemathesis_finds_nothing() -> Result<()> {
     let end: String = said.chars().rev().take(12_000).collect();
     let end: String = end.chars().rev().collect();
     ensure!(nothing, "{end}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_that_wants_a_token_refuses_who_has_none() -> Result<()> {
+    const OPEN: [&str; 5] = [
+        "/livez",
+        "/readyz",
+        "/v1/openapi.json",
+        // Begins and ends a browser's session.
+        "POST /v1/session",
+        "DELETE /v1/session",
+    ];
+    let group = Group::start(1).await?;
+    let document = Ask::get("/v1/openapi.json")
+        .send(group.http(0), LIMIT)
+        .await?;
+    let document: Value = document.ok()?.json()?;
+    let mut asked = 0;
+    for (path, methods) in document["paths"].as_object().context("paths")? {
+        for method in methods.as_object().context("methods")?.keys() {
+            let method = method.to_uppercase();
+            if OPEN.contains(&path.as_str()) || OPEN.contains(&&*format!("{method} {path}")) {
+                continue;
+            }
+            let real = path
+                .replace("{fleet}", "default")
+                .replace("{number}", "1")
+                .replace("{id}", "3f20a44d-3d93-4bc9-829b-b76b22055142")
+                .replace("{manager}", "manager-1")
+                .replace("{key}", "initial");
+            let ask = match method.as_str() {
+                "GET" => Ask::get(real),
+                "DELETE" => Ask::get(real).with_body("DELETE", Vec::new().into()),
+                "PUT" => Ask::get(real).with_body("PUT", b"{}".to_vec().into()),
+                _ => Ask::get(real).with_body("POST", b"{}".to_vec().into()),
+            };
+            let answer = ask.send(group.http(0), LIMIT).await?;
+            ensure!(
+                answer.status.as_u16() == 401,
+                "{method} {path} without a token: {} {}",
+                answer.status,
+                answer.excerpt()
+            );
+            asked += 1;
+        }
+    }
+    ensure!(asked > 40, "only {asked} routes were asked");
     Ok(())
 }

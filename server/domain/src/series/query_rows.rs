@@ -1,6 +1,6 @@
 //! Rows of an answer: endpoints, backends, nodes, errors, and endpoints over time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::query::{MAX_SERIES_STEPS, Order, Source, StatisticsQuery, Window};
 use super::{Cells, HOUR_MS, Header, Kind, MINUTE_MS, Merged, OTHER_SERIES, Tier};
@@ -67,7 +67,7 @@ pub(super) fn sum(a: Header, b: Header) -> Header {
 #[derive(Default)]
 pub(super) struct Rows {
     all: Vec<(Kind, Row)>,
-    index: HashMap<(Kind, String), HashMap<String, usize>>,
+    index: BTreeMap<(Kind, String), BTreeMap<String, usize>>,
 }
 
 impl Rows {
@@ -206,7 +206,7 @@ pub(super) fn series(source: &Source<'_>, names: &[(String, String)]) -> (u64, V
             steps: BTreeMap::new(),
         })
         .collect();
-    let index: HashMap<(&str, &str), usize> = (names.iter().enumerate())
+    let index: BTreeMap<(&str, &str), usize> = (names.iter().enumerate())
         .map(|(at, (first, second))| ((first.as_str(), second.as_str()), at))
         .collect();
     let spans = source.spans(query.step_ms);
