@@ -354,7 +354,7 @@ async fn a_reader_that_never_reads_is_dropped_and_events_that_are_gone_are_named
             let text = String::from_utf8_lossy(&metrics.body).into_owned();
             let line = text
                 .lines()
-                .find(|line| line.starts_with("krakend_cluster_readers_dropped "));
+                .find(|line| line.starts_with("krakend_cluster_readers_dropped_total "));
             Ok(match line {
                 Some(line) if line.ends_with(" 1") => Seen::Yes(()),
                 line => Seen::No(format!("{line:?}")),

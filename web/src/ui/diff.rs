@@ -14,6 +14,7 @@ pub fn SideBySide(unified: String) -> impl IntoView {
     let drawn = rows.into_iter().take(MOST).map(row).collect_view();
     view! {
         <table class="diff" data-testid="diff">
+            <colgroup><col class="number"/><col class="sign"/><col/><col class="number"/><col class="sign"/><col/></colgroup>
             <tbody>{drawn}</tbody>
         </table>
         {(more > 0).then(|| view! { <p class="cell calm">{format!("{more} more rows are not drawn: export both versions to compare them.")}</p> })}
@@ -72,5 +73,5 @@ pub fn Unified(unified: String) -> impl IntoView {
             }
         })
         .collect_view();
-    view! { <table class="diff unified" data-testid="diff"><tbody>{drawn}</tbody></table> }
+    view! { <table class="diff unified" data-testid="diff"><colgroup><col class="number"/><col class="number"/><col class="sign"/><col/></colgroup><tbody>{drawn}</tbody></table> }
 }

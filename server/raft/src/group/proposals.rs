@@ -1,4 +1,7 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use futures::StreamExt;
 use openraft::{
@@ -23,9 +26,12 @@ type Outcome =
 #[derive(Default)]
 pub(super) struct Proposals {
     waiting: Mutex<Vec<Waiting>>,
+    tickets: AtomicU64,
 }
 
 struct Waiting {
+    /// Whose it is: between a look and the next, another's turn may have taken one's own and somebody new have come.
+    ticket: u64,
     payload: Payload,
     answer: oneshot::Sender<Outcome>,
 }
@@ -34,9 +40,14 @@ impl Proposals {
     /// Appends and waits until it is applied. Whoever stops waiting has appended all the same.
     pub(super) async fn write(&self, raft: &Raft, payload: Payload) -> Outcome {
         let (answer, told) = oneshot::channel();
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let is_first = {
             let mut waiting = self.waiting();
-            waiting.push(Waiting { payload, answer });
+            waiting.push(Waiting {
+                ticket,
+                payload,
+                answer,
+            });
             waiting.len() == 1
         };
         if is_first {
@@ -45,7 +56,7 @@ impl Proposals {
                 raft,
             };
             rt::yield_now().await;
-            let alone = turn.take_alone();
+            let alone = turn.take_alone(ticket);
             drop(turn);
             if let Some(payload) = alone {
                 return write_alone(raft, payload).await;
@@ -67,10 +78,10 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     /// Its own, when nobody else has come: then no task is needed to wait for all.
-    fn take_alone(&self) -> Option<Payload> {
+    fn take_alone(&self, ticket: u64) -> Option<Payload> {
         let mut waiting = self.proposals.waiting();
-        match waiting.len() {
-            1 => waiting.pop().map(|it| it.payload),
+        match waiting.as_slice() {
+            [only] if only.ticket == ticket => waiting.pop().map(|it| it.payload),
             _ => None,
         }
     }

@@ -166,16 +166,17 @@ fn kind(key: &RecordKey) -> &'static str {
         | RecordKey::KeyringHeld(_)
         | RecordKey::Changes => "group",
         RecordKey::Manager(_) => "managers",
-        RecordKey::Node(_)
-        | RecordKey::MetricsAddress(_)
-        | RecordKey::Drain(_)
-        | RecordKey::Drift(_) => "nodes",
+        RecordKey::Node(_) => "nodes",
+        RecordKey::MetricsAddress(_) | RecordKey::Drain(_) | RecordKey::Drift(_) => {
+            "what is told of nodes"
+        }
         RecordKey::Certificate(_) => "certificates",
         RecordKey::Fleet(_) => "fleets",
         RecordKey::Version(..) => "versions",
         RecordKey::StagedBody(_) | RecordKey::StagedChunk(..) => "unpublished documents",
         RecordKey::License => "licences",
-        RecordKey::Token(_) | RecordKey::TokenScope(_) => "tokens",
+        RecordKey::Token(_) => "tokens",
+        RecordKey::TokenScope(_) => "bounds of tokens",
         RecordKey::Audit(_) | RecordKey::AuditAnchor => "audit trail",
         RecordKey::JoinToken(_) => "join tokens",
         RecordKey::Recent(_)
