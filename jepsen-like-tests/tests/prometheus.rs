@@ -1,6 +1,7 @@
 //! A real Prometheus finds managers and nodes by the service discovery; the rules load, and every query of the Grafana
 //! board has data.
 
+mod common;
 mod group;
 mod pool;
 
@@ -43,24 +44,6 @@ fn programs() -> Option<PathBuf> {
 
 fn monitoring() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/monitoring")
-}
-
-fn skipped(reason: &str) {
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "{reason}; with CI=true that is a failure"
-    );
-    eprintln!("skipped: {reason}");
-    if let Some(file) = std::env::var_os("XTASK_SKIPS") {
-        use std::io::Write;
-        let file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(file);
-        if let Ok(mut file) = file {
-            let _ = writeln!(file, "{reason}");
-        }
-    }
 }
 
 fn encoded(text: &str) -> String {
@@ -191,7 +174,7 @@ fn board_queries() -> Result<Vec<(String, String)>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prometheus_finds_everything_counts_what_was_sent_and_fills_the_board() -> Result<()> {
     let Some(programs) = programs() else {
-        skipped("Prometheus: it is not here; `cargo xtask setup` fetches it");
+        common::skip("Prometheus: it is not here; `cargo xtask setup` fetches it");
         return Ok(());
     };
     check(

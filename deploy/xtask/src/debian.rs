@@ -13,6 +13,8 @@ pub struct Unpacked {
     pub name: &'static str,
     pub packages: &'static [&'static str],
     pub program: &'static str,
+    /// Other programs of the package that are needed: one on the `PATH` without them does not do.
+    pub beside: &'static [&'static str],
 }
 
 /// The balancer of the tests.
@@ -25,6 +27,15 @@ pub const HAPROXY: Unpacked = Unpacked {
         "libopentracing1",
     ],
     program: "usr/sbin/haproxy",
+    beside: &[],
+};
+
+/// What scrapes in the tests, and checks rules.
+pub const PROMETHEUS: Unpacked = Unpacked {
+    name: "prometheus",
+    packages: &["prometheus"],
+    program: "usr/bin/prometheus",
+    beside: &["promtool"],
 };
 
 impl Unpacked {
@@ -33,7 +44,8 @@ impl Unpacked {
     /// # Errors
     /// A package cannot be unpacked.
     pub fn ensure(&self) -> Result<Option<PathBuf>> {
-        if let Some(found) = run::on_path(self.name) {
+        let whole = self.beside.iter().all(|it| run::on_path(it).is_some());
+        if let Some(found) = run::on_path(self.name).filter(|_| whole) {
             return Ok(Some(found));
         }
         let dir = run::cache_dir()?.join(self.name);

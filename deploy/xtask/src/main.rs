@@ -8,7 +8,6 @@ mod demo;
 mod golang;
 mod jepsen;
 mod krakend;
-mod prometheus;
 mod run;
 mod setup;
 mod sim;

@@ -5,7 +5,11 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{contract, debian::HAPROXY, krakend, prometheus, run};
+use crate::{
+    contract,
+    debian::{HAPROXY, PROMETHEUS},
+    krakend, run,
+};
 
 /// A thing that may be missing, and the Debian packages that bring it.
 struct Need {
@@ -60,8 +64,8 @@ pub fn ensure(all: bool) -> Result<()> {
     if !missing.is_empty() {
         install(&missing, all)?;
     }
-    match prometheus::ensure()? {
-        Some(dir) => eprintln!("setup: Prometheus in {}", dir.display()),
+    match PROMETHEUS.ensure()? {
+        Some(path) => eprintln!("setup: Prometheus {}", path.display()),
         None if run::is_ci() => {
             bail!(
                 "there is neither a prometheus nor apt-get to fetch it; with CI=true that is a failure"

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::web::WebArgs;
-use crate::{build, krakend, prometheus, run, setup, web};
+use crate::{build, debian::PROMETHEUS, krakend, run, setup, web};
 
 /// Runs everything; stops at the first stage that fails.
 ///
@@ -69,7 +69,8 @@ fn tests(skips: &Path) -> Result<()> {
     if let Some(krakend) = krakend::ensure()? {
         cargo.env("KRAKEND_BIN", krakend);
     }
-    if let Some(dir) = prometheus::ensure()? {
+    let program = PROMETHEUS.ensure()?;
+    if let Some(dir) = program.as_deref().and_then(Path::parent) {
         cargo.env("PROMETHEUS_DIR", dir);
     }
     run::run(&mut cargo)
