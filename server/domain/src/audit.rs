@@ -129,6 +129,9 @@ fn role(role: Role) -> &'static str {
 
 /// Cuts what a caller gave, so that one write cannot fill the trail.
 pub(crate) fn cut(text: &str) -> String {
+    if text.len() <= AuditRecord::MAX_TEXT && !text.contains(char::is_control) {
+        return text.into();
+    }
     let line = text.replace(char::is_control, " ");
     match line
         .char_indices()

@@ -76,7 +76,7 @@ impl fmt::Display for FleetName {
     }
 }
 
-/// A SHA-256. Written as 64 lower-case hexadecimal digits.
+/// A SHA-256. Written as 64 lower-case hexadecimal digits, or as many of them as the format's precision says.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
@@ -97,7 +97,7 @@ impl fmt::Display for Digest {
             text
         };
         // Hexadecimal digits are UTF-8.
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.pad(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -225,10 +225,10 @@ fn of_node(state: &ClusterState, action: &str, id: NodeId) -> Told {
 }
 
 fn version_line(version: &VersionRecord) -> String {
-    let digest: String = version.digest.to_string().chars().take(12).collect();
+    let (number, digest) = (version.number, version.digest);
     match version.message.as_str() {
-        "" => format!("v{} {digest}", version.number),
-        message => format!("v{} {digest}: {message}", version.number),
+        "" => format!("v{number} {digest:.12}"),
+        message => format!("v{number} {digest:.12}: {message}"),
     }
 }
 

@@ -9,19 +9,31 @@ use sha2::Digest as _;
 use super::{configuration::MAX_BODY_BYTES, problem::Failure};
 use crate::diff;
 
-/// Of zstd.
+/// Of zstd, for what is worth it.
 const LEVEL: i32 = 1;
+/// Of zstd below [`SMALL`]: without Huffman coding, whose tables cost more time than they save room.
+const LEVEL_OF_SMALL: i32 = -1;
+/// Bytes.
+const SMALL: usize = 1_024;
 
-/// With a context that each thread keeps: making one takes longer than a small document needs.
+thread_local! {
+    // Contexts that each thread keeps: making one takes longer than a small document needs.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 pub fn compress(body: &[u8]) -> Result<Vec<u8>, Failure> {
-    thread_local! {
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    }
-    let compressed = COMPRESSOR.with_borrow_mut(|kept| match kept {
-        Some(compressor) => compressor.compress(body),
-        None => kept
-            .insert(zstd::bulk::Compressor::new(LEVEL)?)
-            .compress(body),
+    let level = match body.len() {
+        ..SMALL => LEVEL_OF_SMALL,
+        _ => LEVEL,
+    };
+    let compressed = COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(zstd::bulk::Compressor::new(level)?),
+        };
+        compressor.set_compression_level(level)?;
+        compressor.compress(body)
     });
     compressed.map_err(|error| {
         Failure::new(
@@ -46,8 +58,14 @@ pub fn document(version: &VersionRecord) -> Result<serde_json::Value, Failure> {
 /// The document byte for byte as it was published.
 pub fn raw(version: &VersionRecord) -> Result<Vec<u8>, Failure> {
     let size = usize::try_from(version.size_bytes).unwrap_or(MAX_BODY_BYTES);
-    zstd::bulk::decompress(&version.body, size.min(MAX_BODY_BYTES))
-        .map_err(|error| broken(version, &error.to_string()))
+    let decompressed = DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress(&version.body, size.min(MAX_BODY_BYTES))
+    });
+    decompressed.map_err(|error| broken(version, &error.to_string()))
 }
 
 fn broken(version: &VersionRecord, reason: &str) -> Failure {

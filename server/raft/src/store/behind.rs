@@ -28,6 +28,8 @@ const GATHER: Duration = Duration::from_millis(50);
 const SHARE: u32 = 20;
 /// A crash has the log replayed from the last batch on, so batches must not be too far apart.
 const GATHER_AT_MOST: Duration = Duration::from_secs(5);
+/// Changed records that room is kept for.
+const MAX_EXPECTED: usize = 65_536;
 
 /// Writes changed records to disk some moments after they were applied. A record that changes often is written once
 /// for each batch, so the queue is never longer than the state is large.
@@ -205,6 +207,9 @@ fn write_all(store: &StateStore, work: &Receiver<Current>, written: &SyncSender<
 fn freeze(shared: &Shared) -> Option<Current> {
     let mut current = shared.write();
     let unwritten = std::mem::take(&mut current.unwritten);
+    // As many are to be expected again: growing step by step costs the thread that applies.
+    let expected = unwritten.keys.len().min(MAX_EXPECTED);
+    current.unwritten.keys.reserve(expected);
     unwritten.any.then(|| Current {
         state: current.state.clone(),
         last_applied: current.last_applied,
