@@ -164,7 +164,7 @@ impl Transaction<'_> {
         }
         for node in changed {
             self.changed(RecordKey::Node(node.id));
-            self.state.nodes.insert(node.id, node);
+            self.state.nodes.insert(node);
         }
     }
 

@@ -9,6 +9,7 @@ mod idempotent;
 mod keyring;
 mod licensing;
 mod membership;
+mod node_table;
 mod nodes;
 mod operation;
 mod persist;
@@ -35,10 +36,11 @@ use crate::{
     Applied, AuditAnchor, AuditRecord, BackupStatus, Changes, ClockRecord, Command, DrainOrder,
     Event, FileDrift, FleetName, FormerGroup, IdempotencyRecord, JoinTokenRecord, Keyring,
     LicenseNotes, LicenseRecord, LicenseState, LogEntry, ManagerId, ManagerRecord, Millis,
-    NodeCertificate, NodeId, NodeNote, NodeRecord, NodeWindow, Outcome, Packed, RecentSample,
-    Rejected, SecretRecord, SeriesKey, SeriesMeta, StagedBody, TokenId, TokenRecord, TokenScope,
+    NodeCertificate, NodeId, NodeNote, NodeWindow, Outcome, Packed, RecentSample, Rejected,
+    SecretRecord, SeriesKey, SeriesMeta, StagedBody, TokenId, TokenRecord, TokenScope,
     VersionRecord, WindowKey,
 };
+use node_table::NodeTable;
 use transaction::Transaction;
 
 /// Everything that the managers agree on. Cloning is cheap: the maps share their structure.
@@ -46,7 +48,7 @@ use transaction::Transaction;
 pub struct ClusterState {
     pub(crate) meta: Meta,
     pub(crate) managers: OrdMap<ManagerId, ManagerRecord>,
-    pub(crate) nodes: OrdMap<NodeId, NodeRecord>,
+    pub(crate) nodes: NodeTable,
     pub(crate) recent: OrdMap<NodeId, Vector<RecentSample>>,
     pub(crate) fleets: OrdMap<FleetName, Fleet>,
     /// By fleet, then by number: a map of all would compare names at every step.

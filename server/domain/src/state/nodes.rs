@@ -79,7 +79,7 @@ impl Transaction<'_> {
         let node = registered(asked, before.as_ref(), self.now);
         let lease_until_ms = node.lease_until_ms;
         let fresh = self.tell_registration(before.as_ref(), &node);
-        self.state.nodes.insert(node.id, node);
+        self.state.nodes.insert(node);
         self.changed(RecordKey::Node(asked.node_id));
         Ok(Applied::Registered {
             fresh,

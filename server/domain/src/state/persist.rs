@@ -170,9 +170,7 @@ impl ClusterState {
             RecordKey::Manager(id) => {
                 self.managers.insert(*id, decode(&key, value)?);
             }
-            RecordKey::Node(id) => {
-                self.nodes.insert(*id, decode(&key, value)?);
-            }
+            RecordKey::Node(_) => self.nodes.insert(decode(&key, value)?),
             RecordKey::Recent(id) => {
                 self.recent.insert(*id, decode(&key, value)?);
             }

@@ -22,6 +22,11 @@ impl ClusterState {
         self.nodes.values()
     }
 
+    /// The nodes of one fleet, without a look at the others.
+    pub fn nodes_of(&self, fleet: &FleetName) -> impl Iterator<Item = &NodeRecord> {
+        self.nodes.of_fleet(fleet)
+    }
+
     pub fn node(&self, id: NodeId) -> Option<&NodeRecord> {
         self.nodes.get(&id)
     }

@@ -82,9 +82,9 @@ fn wants(question: &Question, kind: u16) -> bool {
 
 /// Nodes that take traffic. One that is unreachable for the managers may well serve: who sends it traffic checks it.
 fn serving<'a>(state: &'a ClusterState, fleet: &FleetName) -> Vec<(&'a NodeRecord, SocketAddr)> {
-    let nodes = state.nodes().filter(|node| {
+    let nodes = state.nodes_of(fleet).filter(|node| {
         let runs = matches!(node.state, NodeState::Active | NodeState::Unreachable);
-        runs && node.fleet == *fleet && state.draining(node.id).is_none()
+        runs && state.draining(node.id).is_none()
     });
     let found = nodes.filter_map(|node| Some((node, node.gateway_address.parse().ok()?)));
     found.collect()

@@ -266,8 +266,8 @@ fn precondition(headers: &HeaderMap) -> Result<Option<Digest>, Failure> {
 /// A fleet of real KrakenDs is judged by KrakenD's own check; any other by what the embedded gateway supports.
 fn strictness(state: &ClusterState, fleet: &FleetName) -> Strictness {
     let mut nodes = state
-        .nodes()
-        .filter(|node| node.fleet == *fleet && node.state != NodeState::Removed)
+        .nodes_of(fleet)
+        .filter(|node| node.state != NodeState::Removed)
         .peekable();
     let none = nodes.peek().is_none();
     if none || nodes.any(|node| node.gateway == GatewayKind::Embedded) {

@@ -33,8 +33,8 @@ pub async fn list(
 fn shown(state: &ClusterState, fleet: &Fleet) -> api::Fleet {
     let newest = state.newest_version(&fleet.name);
     let nodes = state
-        .nodes()
-        .filter(|node| node.fleet == fleet.name && node.state != NodeState::Removed);
+        .nodes_of(&fleet.name)
+        .filter(|node| node.state != NodeState::Removed);
     api::Fleet {
         name: fleet.name.to_string(),
         nodes: nodes.count() as u32,

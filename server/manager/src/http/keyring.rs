@@ -102,18 +102,16 @@ pub async fn install(
     let written = write::propose(&app, &caller, &headers, &request, command).await?;
     let installed = match written.replayed {
         // This manager may not have applied it yet, so its state is not asked.
-        false => Some(id),
-        // A repeated request did not install what was drawn for it.
-        true => app
-            .group
-            .stale()
-            .state
-            .keyring()
-            .keys
-            .last()
-            .map(|key| key.id),
+        false => Some(id.to_string()),
+        // A repeated request did not install what was drawn for it, but what the audit trail says of the first.
+        true => {
+            let state = app.group.stale().state;
+            let mut trail = state.audit_from(written.index);
+            let first = trail.next().filter(|it| it.index == written.index);
+            first.map(|it| it.subject.clone())
+        }
     };
-    let body = serde_json::json!({ "installed": installed.map(|id| id.to_string()) });
+    let body = serde_json::json!({ "installed": installed });
     Ok(written.label((StatusCode::CREATED, Json(body)).into_response()))
 }
 

@@ -176,10 +176,9 @@ pub fn version(version: &VersionRecord) -> api::VersionSummary {
 pub fn progress(state: &ClusterState, version: &VersionRecord) -> api::RolloutProgress {
     let mut progress = api::RolloutProgress::default();
     let mut last_ms = Some(version.published_ms);
-    let concerned = state.nodes().filter(|node| {
-        node.fleet == version.fleet
-            && matches!(node.state, NodeState::Active | NodeState::Unreachable)
-    });
+    let concerned = state
+        .nodes_of(&version.fleet)
+        .filter(|node| matches!(node.state, NodeState::Active | NodeState::Unreachable));
     for node in concerned {
         progress.total += 1;
         let applied = node.applied.as_ref();

@@ -108,10 +108,9 @@ const TOGETHER: Duration = Duration::from_millis(20);
 fn rollout(state: &ClusterState, version: &VersionRecord) -> api::Rollout {
     let progress = present::progress(state, version);
     let newest = state.fleet(&version.fleet).map_or(0, |fleet| fleet.newest);
-    let concerned = state.nodes().filter(|node| {
-        node.fleet == version.fleet
-            && matches!(node.state, NodeState::Active | NodeState::Unreachable)
-    });
+    let concerned = state
+        .nodes_of(&version.fleet)
+        .filter(|node| matches!(node.state, NodeState::Active | NodeState::Unreachable));
     let mut nodes: Vec<_> = concerned.map(|it| node(it, version)).collect();
     nodes.sort_by(|a, b| {
         let rank = |it: &api::NodeRollout| match it.state {

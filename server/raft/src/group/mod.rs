@@ -9,6 +9,7 @@ mod fetch;
 mod files;
 mod form;
 mod gate;
+mod gathered;
 mod handle;
 mod inner;
 mod known;

@@ -1,8 +1,3 @@
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
-
 use futures::StreamExt;
 use openraft::{
     errors::{ClientWriteError, Fatal},
@@ -10,6 +5,7 @@ use openraft::{
 };
 use tokio::sync::oneshot;
 
+use super::gathered::{Gathered, Ticket};
 use crate::{
     rt,
     types::{Payload, Raft, TypeConfig},
@@ -24,14 +20,9 @@ type Outcome =
 /// Gathers what is proposed at the same time, so that Raft's core, the log and the followers see it as one. Whoever
 /// comes first lets the others that are ready to run come too, and then hands over for all: nobody waits for company.
 #[derive(Default)]
-pub(super) struct Proposals {
-    waiting: Mutex<Vec<Waiting>>,
-    tickets: AtomicU64,
-}
+pub(super) struct Proposals(Gathered<Waiting>);
 
 struct Waiting {
-    /// Whose it is: between a look and the next, another's turn may have taken one's own and somebody new have come.
-    ticket: u64,
     payload: Payload,
     answer: oneshot::Sender<Outcome>,
 }
@@ -40,19 +31,10 @@ impl Proposals {
     /// Appends and waits until it is applied. Whoever stops waiting has appended all the same.
     pub(super) async fn write(&self, raft: &Raft, payload: Payload) -> Outcome {
         let (answer, told) = oneshot::channel();
-        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        let is_first = {
-            let mut waiting = self.waiting();
-            waiting.push(Waiting {
-                ticket,
-                payload,
-                answer,
-            });
-            waiting.len() == 1
-        };
+        let (ticket, is_first) = self.0.join(Waiting { payload, answer });
         if is_first {
             let turn = Turn {
-                proposals: self,
+                gathered: &self.0,
                 raft,
             };
             rt::yield_now().await;
@@ -64,32 +46,24 @@ impl Proposals {
         }
         told.await.unwrap_or(Err(Fatal::Stopped))
     }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Hands over when it is dropped, so also for a caller that goes away before its turn is over.
 struct Turn<'a> {
-    proposals: &'a Proposals,
+    gathered: &'a Gathered<Waiting>,
     raft: &'a Raft,
 }
 
 impl Turn<'_> {
     /// Its own, when nobody else has come: then no task is needed to wait for all.
-    fn take_alone(&self, ticket: u64) -> Option<Payload> {
-        let mut waiting = self.proposals.waiting();
-        match waiting.as_slice() {
-            [only] if only.ticket == ticket => waiting.pop().map(|it| it.payload),
-            _ => None,
-        }
+    fn take_alone(&self, ticket: Ticket) -> Option<Payload> {
+        self.gathered.take_alone(ticket).map(|it| it.payload)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut waiting = std::mem::take(&mut *self.proposals.waiting());
+        let mut waiting = self.gathered.take_all();
         while !waiting.is_empty() {
             let mut bytes = 0;
             let fits = waiting.iter().position(|it| {

@@ -1,0 +1,116 @@
+use imbl::{OrdMap, OrdSet};
+
+use crate::{FleetName, NodeId, NodeRecord};
+
+/// The registered nodes, and which of them a fleet has: what is asked of one fleet must not cost a look at all nodes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeTable {
+    by_id: OrdMap<NodeId, NodeRecord>,
+    by_fleet: OrdMap<FleetName, OrdSet<NodeId>>,
+}
+
+impl NodeTable {
+    pub(crate) fn get(&self, id: &NodeId) -> Option<&NodeRecord> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn contains_key(&self, id: &NodeId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &NodeId> {
+        self.by_id.keys()
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.by_id.values()
+    }
+
+    /// The nodes of a fleet, by id.
+    pub(crate) fn of_fleet(&self, fleet: &FleetName) -> impl Iterator<Item = &NodeRecord> {
+        let ids = self.by_fleet.get(fleet).into_iter().flatten();
+        ids.filter_map(|id| self.by_id.get(id))
+    }
+
+    pub(crate) fn insert(&mut self, node: NodeRecord) {
+        let (id, fleet) = (node.id, node.fleet.clone());
+        let before = self.by_id.insert(id, node);
+        if let Some(left) = before.filter(|before| before.fleet != fleet) {
+            self.leave(&left);
+        }
+        self.by_fleet.entry(fleet).or_default().insert(id);
+    }
+
+    pub(crate) fn remove(&mut self, id: &NodeId) {
+        if let Some(node) = self.by_id.remove(id) {
+            self.leave(&node);
+        }
+    }
+
+    /// To change a node in place. Its fleet changes by [`Self::insert`] only.
+    pub(crate) fn get_mut(&mut self, id: &NodeId) -> Option<&mut NodeRecord> {
+        self.by_id.get_mut(id)
+    }
+
+    fn leave(&mut self, node: &NodeRecord) {
+        if let Some(nodes) = self.by_fleet.get_mut(&node.fleet) {
+            nodes.remove(&node.id);
+            if nodes.is_empty() {
+                self.by_fleet.remove(&node.fleet);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{GatewayKind, NodeState, Seat};
+
+    fn in_fleet(table: &NodeTable, fleet: &str) -> Vec<u128> {
+        let fleet = fleet.parse().expect("a name");
+        table.of_fleet(&fleet).map(|it| it.id.0.as_u128()).collect()
+    }
+
+    fn node(id: u128, fleet: &str) -> NodeRecord {
+        NodeRecord {
+            id: NodeId(Uuid::from_u128(id)),
+            store_id: Uuid::from_u128(id),
+            fleet: fleet.parse().expect("a name"),
+            name: String::new(),
+            gateway_address: String::new(),
+            gossip_address: String::new(),
+            gateway: GatewayKind::Embedded,
+            gateway_version: String::new(),
+            version: String::new(),
+            state: NodeState::Active,
+            state_since_ms: 0,
+            joined_ms: 0,
+            seat: Seat::Held,
+            lease_until_ms: 0,
+            applied: None,
+            refusal: None,
+            streams: imbl::Vector::new(),
+            reported_until_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_fleet_has_the_nodes_that_are_registered_in_it_and_no_other() {
+        let mut table = NodeTable::default();
+        for (id, fleet) in [(1, "a"), (2, "b"), (3, "a")] {
+            table.insert(node(id, fleet));
+        }
+        assert_eq!(in_fleet(&table, "a"), [1, 3]);
+        // It registers again, in another fleet.
+        table.insert(node(1, "b"));
+        assert_eq!(in_fleet(&table, "a"), [3]);
+        assert_eq!(in_fleet(&table, "b"), [1, 2]);
+        table.remove(&NodeId(Uuid::from_u128(3)));
+        assert!(in_fleet(&table, "a").is_empty());
+        assert_eq!(table.values().count(), 2);
+        assert_eq!(table.by_fleet.len(), 1);
+    }
+}
