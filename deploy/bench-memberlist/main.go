@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand"
 	"net"
 	"os"
 	"sync"
@@ -19,22 +20,29 @@ import (
 
 type report struct {
 	AllS            []float64 `json:"all_s"`
+	FalseDowns      int       `json:"false_downs"`
 	BytesPerMemberS float64   `json:"bytes_per_member_s"`
 }
 
 // Payload sent by anybody, over UDP and over TCP.
 var sent atomic.Int64
 
-// What goes out is counted; a connection's both directions at the end that dialled.
-type counted struct{ *memberlist.NetTransport }
+// What goes out is counted; a connection's both directions at the end that dialled. Datagrams get lost by chance, what
+// goes over connections does not.
+type counted struct {
+	*memberlist.NetTransport
+	loss float64
+}
 
 func (t *counted) WriteTo(b []byte, addr string) (time.Time, error) {
-	sent.Add(int64(len(b)))
-	return t.NetTransport.WriteTo(b, addr)
+	return t.WriteToAddress(b, memberlist.Address{Addr: addr})
 }
 
 func (t *counted) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
 	sent.Add(int64(len(b)))
+	if rand.Float64() < t.loss {
+		return time.Now(), nil
+	}
 	return t.NetTransport.WriteToAddress(b, a)
 }
 
@@ -91,7 +99,7 @@ func (d *delegate) NotifyLeave(n *memberlist.Node) {
 	d.watch.left[n.Name][d.me] = time.Now()
 }
 
-func start(index int, w *watch) (*memberlist.Memberlist, error) {
+func start(index int, loss float64, w *watch) (*memberlist.Memberlist, error) {
 	config := memberlist.DefaultLANConfig()
 	config.Name = fmt.Sprintf("member-%03d", index)
 	config.BindAddr, config.AdvertiseAddr = "127.0.0.1", "127.0.0.1"
@@ -106,15 +114,15 @@ func start(index int, w *watch) (*memberlist.Memberlist, error) {
 		return nil, err
 	}
 	config.BindPort, config.AdvertisePort = net.GetAutoBindPort(), net.GetAutoBindPort()
-	config.Transport = &counted{net}
+	config.Transport = &counted{net, loss}
 	return memberlist.Create(config)
 }
 
-func run(members, kills int, quiet time.Duration) (*report, error) {
+func run(members, kills int, loss float64, quiet time.Duration) (*report, error) {
 	w := &watch{left: map[string]map[string]time.Time{}}
 	var pool []*memberlist.Memberlist
 	for index := 0; index < members; index++ {
-		member, err := start(index, w)
+		member, err := start(index, loss, w)
 		if err != nil {
 			return nil, err
 		}
@@ -141,6 +149,7 @@ func run(members, kills int, quiet time.Duration) (*report, error) {
 	before := sent.Load()
 	time.Sleep(quiet)
 	result := &report{BytesPerMemberS: float64(sent.Load()-before) / float64(members) / quiet.Seconds()}
+	killed := map[string]bool{}
 	for kill := 0; kill < kills; kill++ {
 		dead := pool[len(pool)-1]
 		pool = pool[:len(pool)-1]
@@ -162,6 +171,14 @@ func run(members, kills int, quiet time.Duration) (*report, error) {
 			}
 		}
 		result.AllS = append(result.AllS, time.Since(begin).Seconds())
+		killed[name] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, by := range w.left {
+		if !killed[name] {
+			result.FalseDowns += len(by)
+		}
 	}
 	return result, nil
 }
@@ -170,8 +187,9 @@ func main() {
 	members := flag.Int("members", 30, "size of the pool")
 	kills := flag.Int("kills", 3, "deaths, one after the other")
 	quiet := flag.Duration("quiet", 30*time.Second, "how long traffic is measured")
+	loss := flag.Float64("loss", 0, "share of the datagrams that get lost")
 	flag.Parse()
-	result, err := run(*members, *kills, *quiet)
+	result, err := run(*members, *kills, *loss, *quiet)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)

@@ -50,6 +50,7 @@ pub enum EventKind {
     GatewayRestartFailed,
     DriftFound,
     DriftGone,
+    NodeLeaseEnded,
     /// Written by a newer manager; `message` still says what happened.
     #[serde(other)]
     Other,

@@ -67,4 +67,5 @@ pub enum EventKind {
     GatewayRestartFailed,
     DriftFound,
     DriftGone,
+    NodeLeaseEnded,
 }

@@ -76,7 +76,7 @@ pub use topic::{Changes, Topic};
 pub use version::VersionRecord;
 
 /// Highest feature level that this program supports: the newest commands and formats that it can apply.
-pub const FEATURE_LEVEL: u32 = 5;
+pub const FEATURE_LEVEL: u32 = 6;
 
 /// UTC time in milliseconds since 1970.
 pub type Millis = u64;

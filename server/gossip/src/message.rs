@@ -54,6 +54,15 @@ pub(crate) enum Message {
         from: Uuid,
         bump: u64,
     },
+    /// "I have no answer from `to` at `addr`, whatever I tried: have you?"
+    Confirm {
+        seq: u32,
+        to: u32,
+        addr: SocketAddr,
+        from: Record,
+    },
+    /// "I have tried as hard, and have none either."
+    Doubt { seq: u32 },
 }
 
 /// The body of a sealed packet: message | hint, if any | records to the end.
@@ -203,9 +212,18 @@ mod tests {
                 parts: parts.collect(),
             },
             Message::Want { from, mask: 5 },
+            Message::Confirm {
+                seq: 9,
+                to: 7,
+                addr: from.addr,
+                from,
+            },
         ];
         let mut read = 0;
-        for round in 0..40_000 {
+        // For a night: ten million take two minutes.
+        let rounds = std::env::var("KRAKEND_GOSSIP_FUZZ_ROUNDS");
+        let rounds = rounds.ok().and_then(|it| it.parse().ok());
+        for round in 0..rounds.unwrap_or(40_000) {
             let mut bytes = match messages.get(round % 8) {
                 Some(message) => {
                     let hint = OrderedHint::default();

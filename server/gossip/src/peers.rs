@@ -3,9 +3,9 @@ use std::net::SocketAddr;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
 use uuid::Uuid;
 
+use crate::identity::mix;
 use crate::member::{Member, MemberState};
 use crate::message::BUCKETS;
 use crate::record::Record;
@@ -36,7 +36,7 @@ impl Peer {
 }
 
 /// All members ever seen but ourselves, living or not, with a digest of those
-/// who live and a shuffled order in which they are probed.
+/// who live and the ring in which they are probed.
 #[derive(Debug)]
 pub(crate) struct Peers {
     slots: Vec<Peer>,
@@ -46,7 +46,8 @@ pub(crate) struct Peers {
     active: usize,
     parts: [u32; BUCKETS],
     whole: u64,
-    order: Vec<u32>,
+    /// Ids of those who live, in order: the same ring for all members.
+    ring: Vec<Uuid>,
     capacity: usize,
 }
 
@@ -59,7 +60,7 @@ impl Peers {
             active: 0,
             parts: [0; BUCKETS],
             whole: 0,
-            order: Vec::new(),
+            ring: Vec::new(),
             capacity,
         }
     }
@@ -68,6 +69,7 @@ impl Peers {
         self.slots.reserve_exact(members);
         self.index.reserve(members);
         self.instances.reserve(members);
+        self.ring.reserve_exact(members);
     }
 
     /// Members that are alive or suspected.
@@ -136,28 +138,21 @@ impl Peers {
         if let Some(moved) = self.slots.get(slot as usize) {
             self.index.insert(moved.record.id, slot);
         }
-        // Slots have moved: begin a new round.
-        self.order.clear();
     }
 
-    /// The next member to probe: everybody once in a round, in a new order each.
-    pub(crate) fn next_to_probe(&mut self, rng: &mut StdRng) -> Option<Record> {
-        if self.active == 0 {
+    /// Whom `me` probes in a round: the one so many places on in the ring, as
+    /// many for all members. So each is probed by exactly one other in a round,
+    /// where all know the same members and the round.
+    pub(crate) fn to_probe(&self, me: Uuid, round: u32) -> Option<Record> {
+        let others = self.ring.len();
+        if others == 0 {
             return None;
         }
-        loop {
-            if self.order.is_empty() {
-                let slots = 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-                self.order.extend(slots);
-                self.order.shuffle(rng);
-            }
-            let slot = self.order.pop()? as usize;
-            if let Some(peer) = self.slots.get(slot)
-                && peer.record.state().is_active()
-            {
-                return Some(peer.record);
-            }
-        }
+        let mine = self.ring.partition_point(|id| *id < me);
+        let step = 1 + mix(u64::from(round)) as usize % others;
+        let place = (mine + step) % (others + 1);
+        let place = if place > mine { place - 1 } else { place };
+        self.get(*self.ring.get(place)?).map(|peer| peer.record)
     }
 
     /// Up to `wanted` different members that fit, by chance.
@@ -202,6 +197,9 @@ impl Peers {
     fn count(&mut self, record: &Record) {
         if record.state().is_active() {
             self.active += 1;
+            if let Err(place) = self.ring.binary_search(&record.id) {
+                self.ring.insert(place, record.id);
+            }
             self.whole = self.whole.wrapping_add(record.digest());
             let part = &mut self.parts[bucket(record.id)];
             *part = part.wrapping_add(record.digest() as u32);
@@ -211,6 +209,9 @@ impl Peers {
     fn uncount(&mut self, record: &Record) {
         if record.state().is_active() {
             self.active -= 1;
+            if let Ok(place) = self.ring.binary_search(&record.id) {
+                self.ring.remove(place);
+            }
             self.whole = self.whole.wrapping_sub(record.digest());
             let part = &mut self.parts[bucket(record.id)];
             *part = part.wrapping_sub(record.digest() as u32);
@@ -294,20 +295,46 @@ mod tests {
     }
 
     #[test]
-    fn everybody_who_lives_is_probed_once_in_a_round() {
-        let mut peers = Peers::new(100);
-        for id in 0..20 {
-            peers.put(peer(id, Claim::Alive, 1));
-        }
-        peers.put(peer(5, Claim::Down { by: 0 }, 1));
-        let mut rng = StdRng::seed_from_u64(1);
-        let mut round: Vec<_> = (0..19)
-            .filter_map(|_| peers.next_to_probe(&mut rng))
-            .map(|record| record.id)
+    fn everybody_who_lives_is_probed_once_in_a_round_and_by_all_in_turn() {
+        let views: Vec<(Uuid, Peers)> = (0..20)
+            .filter(|me| *me != 5)
+            .map(|me| {
+                let mut peers = Peers::new(100);
+                // Each has heard of the others in another order.
+                for id in (0..20).map(|id| (id * 7 + me) % 20).filter(|id| *id != me) {
+                    peers.put(peer(id, Claim::Alive, 1));
+                }
+                peers.put(peer(5, Claim::Down { by: 0 }, 1));
+                (Uuid::from_u128(me), peers)
+            })
             .collect();
-        round.sort_unstable();
-        round.dedup();
-        assert_eq!(round.len(), 19);
+        let mut pairs = std::collections::BTreeSet::new();
+        for round in 0..400 {
+            let mut probed = Vec::new();
+            for (me, peers) in &views {
+                let target = peers.to_probe(*me, round).unwrap().id;
+                assert_ne!(target, *me, "round {round}");
+                pairs.insert((*me, target));
+                probed.push(target);
+            }
+            probed.sort_unstable();
+            probed.dedup();
+            assert_eq!(probed.len(), 19, "round {round}");
+        }
+        assert_eq!(pairs.len(), 19 * 18);
+    }
+
+    #[test]
+    fn one_who_is_alone_probes_nobody_and_two_probe_each_other() {
+        let mut peers = Peers::new(10);
+        assert!(peers.to_probe(Uuid::from_u128(1), 3).is_none());
+        peers.put(peer(2, Claim::Alive, 1));
+        for me in [1, 3] {
+            let target = peers.to_probe(Uuid::from_u128(me), 3).unwrap();
+            assert_eq!(target.id, Uuid::from_u128(2));
+        }
+        peers.remove(Uuid::from_u128(2));
+        assert!(peers.to_probe(Uuid::from_u128(1), 3).is_none());
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub(crate) enum Timer {
     ProbeAgain(u32),
     /// A probe's time is over.
     ProbeEnd(u32),
+    /// What others say of a member that does not answer has come, or not.
+    DoubtEnd(u32),
+    /// A probe for somebody else is repeated.
+    RelayAgain(u32),
     /// A probe for somebody else has no answer.
     RelayEnd(u32),
     /// A suspicion of the life `bump` may be due.

@@ -29,14 +29,14 @@ fn fifty_members_find_each_other_through_one_seed() {
 }
 
 #[test]
-fn a_death_is_known_to_all_of_thirty_within_five_seconds() {
+fn a_death_is_known_to_all_of_thirty_within_four_seconds() {
     for seed in 1..=8 {
         let mut sim = Sim::joined(30, seed);
         sim.run(10_000);
         sim.kill(7);
         let took = sim.run_until(30_000, |sim| sim.all_see(7, MemberState::Down));
         println!("known to all after {took:?} ms");
-        assert!(took.is_some_and(|ms| ms <= 5_000), "{}", sim.describe());
+        assert!(took.is_some_and(|ms| ms <= 4_000), "{}", sim.describe());
     }
 }
 
@@ -249,8 +249,15 @@ fn twenty_percent_loss_for_ten_minutes_makes_nobody_down() {
         let all = sim.events.iter().flatten();
         let suspected = all.clone().filter(|(_, e)| e.state == MemberState::Suspect);
         let down: Vec<_> = all.filter(|(_, e)| e.state == MemberState::Down).collect();
-        println!("{} suspicions, {} downs", suspected.count(), down.len());
+        let bytes = sim.bytes as f64 / 20.0 / (sim.now as f64 / 1_000.0);
+        println!(
+            "{} suspicions, {} downs, {bytes:.0} bytes per member-second",
+            suspected.count(),
+            down.len()
+        );
         assert!(down.is_empty(), "{down:?}");
+        // What chance loses is settled among few.
+        assert!(bytes < 500.0, "{bytes:.0} bytes per member-second");
     }
 }
 
@@ -263,8 +270,10 @@ fn twenty_percent_loss_for_an_hour_makes_nobody_down() {
     let suspected = all.clone().filter(|(_, e)| e.state == MemberState::Suspect);
     let down = all.filter(|(_, e)| e.state == MemberState::Down);
     let (suspected, down) = (suspected.count(), down.count());
-    println!("{suspected} suspicions, {down} downs");
-    assert!(suspected > 100, "loss that nobody notices proves nothing");
+    let engines = sim.running().map(|(_, engine)| engine.counters());
+    let failed: u64 = engines.map(|counters| counters.probes_failed).sum();
+    println!("{failed} probes failed, {suspected} suspicions, {down} downs");
+    assert!(failed > 100, "loss that nobody notices proves nothing");
     assert_eq!(down, 0);
 }
 

@@ -15,9 +15,9 @@ use crate::desk::{self, Desk};
 use crate::lease::LeaseKeeper;
 use crate::listen::address_of;
 use crate::notify::Notifier;
-use crate::runtime::{self, Runtime, RuntimeChoice, RuntimeOptions};
+use crate::runtime::{self, Runtime, RuntimeOptions};
 use crate::session::{Farewell, Follower, Phase};
-use crate::settings::{GatewayChoice, Settings};
+use crate::settings::Settings;
 use crate::statistics::{Sampler, Spool, Totals};
 use crate::status::StatusBoard;
 use crate::store::Store;
@@ -212,12 +212,7 @@ async fn start_gateway(
     let listen = settings
         .listen
         .unwrap_or_else(|| address_of(last.as_deref().or(local)));
-    let kind = match (settings.gateway, &settings.krakend_bin) {
-        (GatewayChoice::Auto, _) => RuntimeChoice::Auto,
-        (GatewayChoice::Embedded, _) => RuntimeChoice::Embedded,
-        (GatewayChoice::Krakend, Some(path)) => RuntimeChoice::Krakend(path.clone()),
-        (GatewayChoice::Krakend, None) => RuntimeChoice::Krakend("krakend".into()),
-    };
+    let kind = settings.gateway.with(settings.krakend_bin.as_deref());
     let mut options = RuntimeOptions::new(kind, listen, store.path("gateway"));
     options.krakend_path.clone_from(&settings.krakend_bin);
     options.drain_timeout = settings.shutdown_grace;

@@ -87,6 +87,7 @@ pub fn mark(kind: EventKind) -> Mark {
         EventKind::LicenseUnverified
         | EventKind::GossipBlocked
         | EventKind::GatewayRestartFailed
+        | EventKind::NodeLeaseEnded
         | EventKind::DriftFound => Mark::Unreachable,
         EventKind::GroupFormed
         | EventKind::GroupRestored

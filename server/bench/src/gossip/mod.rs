@@ -33,6 +33,8 @@ pub struct GossipArguments {
 /// Pool sizes and losses that are simulated.
 const MEMBERS: [usize; 4] = [10, 100, 1_000, 5_000];
 const LOSSES: [f64; 4] = [0.0, 0.05, 0.2, 0.3];
+/// Further pools, of the sizes that are usual, at the loss at which an hour must go by without a false down.
+const USUAL: [(usize, f64); 2] = [(12, 0.2), (30, 0.2)];
 /// Pools on real sockets.
 const REAL: [usize; 2] = [30, 100];
 
@@ -51,13 +53,14 @@ pub async fn run(arguments: &GossipArguments) -> Result<()> {
     println!(
         "members  loss  first p50  all p50  all max  false downs  bytes/s  packets/s  probes failed"
     );
-    for members in &MEMBERS[..sizes] {
-        for loss in LOSSES {
-            let plan = simulate::Plan::of(*members, arguments.quick);
-            let cell = simulate::run(*members, loss, arguments.seed, &plan);
-            println!("{}", cell.line());
-            simulated.push(cell.json());
-        }
+    let usual = if sizes > 0 { &USUAL[..] } else { &[] };
+    let all = MEMBERS[..sizes].iter();
+    let all = all.flat_map(|members| LOSSES.map(|loss| (*members, loss)));
+    for (members, loss) in usual.iter().copied().chain(all) {
+        let plan = simulate::Plan::of(members, arguments.quick);
+        let cell = simulate::run(members, loss, arguments.seed, &plan);
+        println!("{}", cell.line());
+        simulated.push(cell.json());
     }
     let deaths = if arguments.quick { 2 } else { 5 };
     let mut compared = Vec::new();

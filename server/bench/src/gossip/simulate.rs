@@ -19,6 +19,7 @@ impl Plan {
             0..=10 => (3_600_000, 40),
             11..=100 => (3_600_000, 20),
             101..=1_000 => (60_000, 8),
+            // A virtual second of 5,000 members takes some five real ones, and 4.5 GB of memory.
             _ => (10_000, 3),
         };
         match quick {
@@ -128,7 +129,7 @@ impl Cell {
 
     pub fn line(&self) -> String {
         format!(
-            "{:7}  {:3.0} %  {:7.2} s  {:5.2} s  {:5.2} s  {:3} in {:5.1} h  {:6.0}  {:9.1}  {:.3}/s",
+            "{:7}  {:3.0} %  {:7.2} s  {:5.2} s  {:5.2} s  {:3} in {:6.1} h  {:6.0}  {:9.1}  {:.3}/s",
             self.members,
             self.loss * 100.0,
             self.first_p50_s,

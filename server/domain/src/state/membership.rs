@@ -156,6 +156,7 @@ impl Transaction<'_> {
         self.forget_removed_nodes();
         self.forget_given_up();
         self.tell_license_state();
+        self.tell_ended_leases();
         Ok(Applied::Done)
     }
 

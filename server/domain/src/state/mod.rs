@@ -7,6 +7,7 @@ mod configuration;
 mod epoch;
 mod idempotent;
 mod keyring;
+mod leases;
 mod licensing;
 mod membership;
 mod node_table;

@@ -107,6 +107,7 @@ impl Transaction<'_> {
 
     fn tell_registration(&mut self, before: Option<&NodeRecord>, node: &NodeRecord) -> bool {
         let name = &node.name;
+        let free = before.map_or("", |before| self.was_free(before));
         match before.map(|node| node.state) {
             None => {
                 self.event(EventKind::NodeJoined, format!("{name} joined"))
@@ -115,12 +116,12 @@ impl Transaction<'_> {
             }
             Some(NodeState::Active) => false,
             Some(NodeState::Unreachable) => {
-                self.event(EventKind::NodeActive, format!("{name} answers again"))
+                self.event(EventKind::NodeActive, format!("{name} answers again{free}"))
                     .node(node);
                 false
             }
             Some(NodeState::Down | NodeState::Removed) => {
-                self.event(EventKind::NodeActive, format!("{name} is back"))
+                self.event(EventKind::NodeActive, format!("{name} is back{free}"))
                     .node(node);
                 true
             }

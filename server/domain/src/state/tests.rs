@@ -1,3 +1,4 @@
+mod leases;
 mod operating;
 mod time;
 mod watching;

@@ -12,10 +12,42 @@ use crate::timers::Timer;
 /// Seeds that are kept; further ones are ignored.
 const MAX_SEEDS: usize = 64;
 
+/// Who is alone asks this often in a row sooner: one of two greetings gets no
+/// answer where a fifth of the packets is lost.
+const HASTY_GREETINGS: u8 = 20;
+/// The first comparisons come sooner for the same reason.
+const HASTY_COMPARISONS: u8 = 3;
+const HASTE: u64 = 4;
+
 /// Addresses we were told to try.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
     seeds: BTreeSet<SocketAddr>,
+    lonely: u8,
+    compared: u8,
+}
+
+impl Contacts {
+    fn period(&mut self, period_ms: u64, alone: bool) -> u64 {
+        self.lonely = if alone {
+            self.lonely.saturating_add(1)
+        } else {
+            0
+        };
+        let hasty = (1..=HASTY_GREETINGS).contains(&self.lonely);
+        if hasty { period_ms / HASTE } else { period_ms }
+    }
+
+    /// When what is known is compared again.
+    pub(super) fn comparison(&mut self, period_ms: u64, alone: bool) -> u64 {
+        self.compared = self.compared.saturating_add(u8::from(!alone));
+        let hasty = self.compared <= HASTY_COMPARISONS;
+        if hasty {
+            period_ms / HASTE / 2
+        } else {
+            period_ms
+        }
+    }
 }
 
 impl Engine {
@@ -49,12 +81,13 @@ impl Engine {
     /// Seeds that are no living members, and members that are down: that is how
     /// a lonely member finds company and how partitions of any length heal.
     pub(super) fn contact_absent(&mut self) {
-        let period = self.jittered(self.config.contact_period_ms);
+        let alone = self.peers.active() == 0;
+        let period = self.contacts.period(self.config.contact_period_ms, alone);
+        let period = self.jittered(period);
         self.timers.schedule(Timer::Contact, period);
         if self.leaving.is_some() {
             return;
         }
-        let alone = self.peers.active() == 0;
         let seeds = if alone { MAX_SEEDS } else { 1 };
         let seeds = self
             .contacts

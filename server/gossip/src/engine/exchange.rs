@@ -15,7 +15,11 @@ const MAX_PACKETS: usize = 8;
 /// differs it costs one packet.
 impl Engine {
     pub(super) fn exchange(&mut self) {
-        let period = self.jittered(self.config.exchange_period_ms);
+        let alone = self.peers.active() == 0;
+        let period = self
+            .contacts
+            .comparison(self.config.exchange_period_ms, alone);
+        let period = self.jittered(period);
         self.timers.schedule(Timer::Exchange, period);
         self.compare_with_anybody();
     }

@@ -96,18 +96,20 @@ impl Engine {
         if own {
             self.schedule_suspicion(record.id, record.bump);
         } else if first {
-            self.perhaps_confirm(record);
+            self.verify_later(record);
         }
     }
 
-    /// As many as are needed to confirm probe the suspect at once, out of turn:
-    /// otherwise a suspicion of a member that is really dead takes periods.
-    fn perhaps_confirm(&mut self, suspect: &Record) {
-        let wanted = 2.0 * self.config.confirmations as f64;
-        let share = wanted / self.peers.active().max(1) as f64;
-        if self.rng.random_bool(share.min(1.0)) {
-            self.probe(suspect);
-        }
+    /// A suspicion is over by then, one way or the other. Who has missed how it
+    /// ended finds out by itself, not all at once.
+    fn verify_later(&mut self, suspect: &Record) {
+        let (id, bump) = (suspect.id, suspect.bump);
+        let spread = 5 * self.peers.active() as u64;
+        let spread = self
+            .rng
+            .random_range(0..=spread.min(self.config.suspect_max_ms));
+        let after = self.config.suspect_min_ms * 3 + spread;
+        self.timers.schedule(Timer::Verify { id, bump }, after);
     }
 
     /// "Down" is believed where the suspicion was heard before, as it is after
@@ -160,8 +162,9 @@ impl Engine {
         self.news.add(*record);
     }
 
-    /// A probe of ours had no answer: from now on we accuse.
-    pub(super) fn accuse(&mut self, suspect: &Record) {
+    /// A probe of ours had no answer, and those whom we asked had none either:
+    /// from now on we accuse.
+    pub(super) fn accuse(&mut self, suspect: &Record, confirmed_by: &[u32]) {
         let by = Identity::tag(self.me.id);
         let accusation = suspect.claiming(Claim::Suspect { by });
         let Some(known) = self.peers.get(suspect.id).copied() else {
@@ -184,6 +187,10 @@ impl Engine {
         suspicion.own_since = Some(self.timers.now());
         if suspicion.accused_by(by) {
             self.news.add(accusation);
+        }
+        // They shorten our suspicion; others need not hear of each.
+        for tag in confirmed_by {
+            suspicion.accused_by(*tag);
         }
         if known.record.state() != MemberState::Suspect {
             self.set(accusation, known.before);

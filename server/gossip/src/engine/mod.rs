@@ -2,6 +2,7 @@
 //! go in; packets, events and changed hints come out.
 
 mod contact;
+mod doubt;
 mod exchange;
 mod hints;
 mod judge;
@@ -133,8 +134,8 @@ impl Engine {
         let periodic = [
             (Timer::Probe, config.probe_period_ms),
             (Timer::Gossip, config.gossip_period_ms),
-            (Timer::Contact, config.contact_period_ms),
-            (Timer::Exchange, config.exchange_period_ms),
+            (Timer::Contact, config.contact_period_ms / 4),
+            (Timer::Exchange, config.exchange_period_ms / 8),
             (Timer::Sweep, 60_000),
         ];
         for (timer, period) in periodic {
@@ -231,7 +232,9 @@ impl Engine {
             Timer::Probe => self.probe_next(),
             Timer::ProbeAgain(seq) => self.probe_again(seq),
             Timer::ProbeEnd(seq) => self.probe_ended(seq),
+            Timer::RelayAgain(seq) => self.relay_again(seq),
             Timer::RelayEnd(seq) => self.relay_ended(seq),
+            Timer::DoubtEnd(seq) => self.doubt_ended(seq),
             Timer::Suspicion { id, bump } => self.suspicion_due(id, bump),
             Timer::Accuse { id, bump } => self.accuse_again(id, bump),
             Timer::Verify { id, bump } => self.verify(id, bump),
@@ -324,6 +327,13 @@ impl Engine {
             Message::Want { from, mask } => self.tell_known(&from, mask),
             Message::Leave { from } => self.handle_leave(&from),
             Message::LeaveAck { .. } => {}
+            Message::Confirm {
+                seq,
+                to,
+                addr,
+                from,
+            } => self.handle_confirm(seq, to, addr, &from),
+            Message::Doubt { seq } => self.handle_doubt(instance, seq),
         }
     }
 
@@ -382,6 +392,7 @@ fn sender(message: &Message) -> Option<&Record> {
     match message {
         Message::Ping { from, .. } => from.as_ref(),
         Message::PingReq { from, .. }
+        | Message::Confirm { from, .. }
         | Message::Hello { from }
         | Message::HelloAck { from }
         | Message::Compare { from, .. }
@@ -393,6 +404,7 @@ fn sender(message: &Message) -> Option<&Record> {
         | Message::Known
         | Message::Ack { .. }
         | Message::Nack { .. }
+        | Message::Doubt { .. }
         | Message::LeaveAck { .. } => None,
     }
 }

@@ -9,9 +9,6 @@ use krakend_domain::{
 use super::access::Caller;
 use crate::{app::App, clock::rfc3339};
 
-/// A node charges its start, and what a message was under way: it leaves a little early.
-const LEAVES_BEFORE_MS: u64 = 120_000;
-
 pub fn session(caller: &Caller) -> api::Session {
     api::Session {
         name: caller.name.clone(),
@@ -69,7 +66,9 @@ pub fn node(app: &App, state: &ClusterState, node: &NodeRecord) -> api::Node {
             .note(node.id)
             .map(|note| rfc3339(note.gossip_blocked_since_ms)),
         lease_expires_at: (node.lease_until_ms > 0).then(|| rfc3339(node.lease_until_ms)),
-        free_version_since: free_version_since(state, node).map(rfc3339),
+        free_version_since: state
+            .free_version_since(node, crate::clock::decide_ms(state))
+            .map(rfc3339),
         requests_per_s: last.map(|last| rate(last.requests, last)),
         errors_per_s: last.map(|last| rate(last.errors, last)),
         latency_p99_ms: last.and_then(|last| last.latency.quantile(0.99)),
@@ -104,19 +103,6 @@ fn duplicate_seen_ms(app: &App, id: NodeId) -> Option<u64> {
     let gossip = gossip.find(|twins| twins.id == id.0).map(|it| it.age_ms);
     let ago = sessions.into_iter().chain(gossip).min()?;
     Some(crate::clock::now_ms().saturating_sub(ago))
-}
-
-/// The end of the lease of a node that is not here. One that was removed before that was stopped, and serves nothing.
-fn free_version_since(state: &ClusterState, node: &NodeRecord) -> Option<krakend_domain::Millis> {
-    let end_ms = node.lease_until_ms;
-    let ended = end_ms > 0 && end_ms <= crate::clock::decide_ms(state);
-    let serves = match node.state {
-        NodeState::Active => false,
-        NodeState::Unreachable | NodeState::Down => true,
-        // It leaves gossip a moment before the group's own reckoning.
-        NodeState::Removed => node.state_since_ms.saturating_add(LEAVES_BEFORE_MS) >= end_ms,
-    };
-    (ended && serves).then_some(end_ms)
 }
 
 fn duration_ms(sample: &RecentSample) -> f64 {
@@ -307,5 +293,6 @@ fn event_kind(kind: EventKind) -> api::EventKind {
         EventKind::GatewayRestartFailed => api::EventKind::GatewayRestartFailed,
         EventKind::DriftFound => api::EventKind::DriftFound,
         EventKind::DriftGone => api::EventKind::DriftGone,
+        EventKind::NodeLeaseEnded => api::EventKind::NodeLeaseEnded,
     }
 }

@@ -8,6 +8,7 @@ mod operate;
 mod questions;
 mod session;
 mod sessions;
+mod waiting;
 
 use std::pin::Pin;
 

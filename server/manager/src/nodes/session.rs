@@ -26,10 +26,11 @@ use super::{
     operate,
     questions::Questions,
     sessions::SessionGuard,
+    waiting::{self, Kept},
 };
 use crate::{app::App, clock, control::propose};
 
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const MAX_TEXT: usize = 4_000;
 const MAX_SAMPLES: usize = 256;
@@ -43,7 +44,7 @@ fn message(message: Out) -> wire::ManagerMessage {
 /// Messages to one node that wait to be sent.
 const OUTGOING: usize = 64;
 
-type Outgoing = mpsc::Sender<Result<wire::ManagerMessage, Status>>;
+pub(super) type Outgoing = mpsc::Sender<Result<wire::ManagerMessage, Status>>;
 
 /// The manager's side of a session, as the stream of what it says. It ends when the node hangs up.
 pub fn run(
@@ -62,7 +63,7 @@ pub fn run(
     ReceiverStream::new(answers)
 }
 
-async fn say(out: &Outgoing, text: Out) -> Result<(), Status> {
+pub(super) async fn say(out: &Outgoing, text: Out) -> Result<(), Status> {
     out.send(Ok(message(text)))
         .await
         .map_err(|_| Status::cancelled("the node hung up"))
@@ -80,6 +81,9 @@ async fn drive(
     }
     let (node_id, fleet) = (certified.node_id, certified.fleet);
     let hello = first_message(&mut messages).await?;
+    if let Kept::AskAnew = waiting::for_seat(app, node_id, &mut messages, out).await? {
+        return say(out, waiting::ask_anew(app)).await;
+    }
     let epoch = match register(app, node_id, fleet, &hello).await? {
         Registration::Admitted { epoch } => epoch,
         Registration::Refused(refused) => return say(out, Out::Refused(refused)).await,

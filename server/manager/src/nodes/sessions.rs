@@ -9,7 +9,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::questions::{Asked, Questions};
+use super::{
+    questions::{Asked, Questions},
+    waiting::Queue,
+};
 
 /// A session without a message for so long counts as silent.
 const SILENT_AFTER: Duration = Duration::from_secs(4);
@@ -32,6 +35,7 @@ pub struct Sessions {
     live: Mutex<HashMap<NodeId, Entry>>,
     refused: Mutex<HashMap<NodeId, Refused>>,
     runs: Mutex<HashMap<NodeId, Runs>>,
+    pub(super) queue: Queue,
 }
 
 /// A node without a seat.
@@ -39,6 +43,8 @@ struct Refused {
     name: String,
     said: Instant,
     asked: Instant,
+    /// Who asked first has the lower one.
+    order: u64,
 }
 
 /// Which processes have held sessions under one id. A process that ended never comes back under its run's id; one
@@ -211,9 +217,21 @@ impl Sessions {
             name: name.into(),
             said: now,
             asked: now,
+            order: self.queue.next_order(),
         };
         refused.insert(node_id, first);
         true
+    }
+
+    /// When a node that was refused lately asked first, as a number; it still waits.
+    pub(super) fn waits(&self, node_id: NodeId) -> Option<u64> {
+        let mut refused = self.refused();
+        let known = refused.get_mut(&node_id)?;
+        if known.asked.elapsed() >= WAITS_FOR {
+            return None;
+        }
+        known.asked = Instant::now();
+        Some(known.order)
     }
 
     /// Names of the nodes that wait for a seat.

@@ -51,7 +51,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run one gateway from a file, without cluster or settings: KrakenD's own flags, the embedded engine
+    /// Run one gateway from a file, without cluster or settings: KrakenD's own flags; the embedded engine, or KrakenD
     Run(run::Arguments),
     /// Check a configuration file, as `krakend check` does
     Check(check::Arguments),

@@ -1,14 +1,18 @@
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use krakend_gateway::{Strictness, parse};
 
 use super::{KRAKEND_USAGE, fail};
 use crate::listen::address_of;
 use crate::log::{self, LogFormat};
 use crate::node::Signals;
-use crate::runtime::{self, RuntimeChoice, RuntimeOptions};
+use crate::runtime::{self, RuntimeOptions};
+use crate::settings::GatewayChoice;
 
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -23,6 +27,12 @@ pub struct Arguments {
     /// Log more
     #[arg(short, long)]
     debug: bool,
+    /// Which gateway to run
+    #[arg(long, env = "KRAKEND_NODE_GATEWAY", default_value = "embedded")]
+    gateway: GatewayChoice,
+    /// The KrakenD program, where it is not on the PATH
+    #[arg(long, value_name = "FILE", env = "KRAKEND_NODE_KRAKEND_BIN")]
+    krakend_bin: Option<PathBuf>,
 }
 
 /// One gateway from a file, until a signal ends it.
@@ -38,7 +48,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Ok(document) => document,
         Err(error) => return unreadable(path, &error.to_string()),
     };
-    if let Err(report) = parse(&document, Strictness::Strict) {
+    // Of a KrakenD's file its own check judges, before it is used.
+    if arguments.gateway == GatewayChoice::Embedded
+        && let Err(report) = parse(&document, Strictness::Strict)
+    {
         return unreadable(path, &report.to_string());
     }
     log::init(
@@ -57,9 +70,11 @@ async fn serve(arguments: &Arguments, document: &[u8]) -> anyhow::Result<()> {
     if let Some(port) = arguments.port {
         listen.set_port(port);
     }
-    // The embedded engine writes nothing there.
-    let work_dir = std::env::temp_dir();
-    let options = RuntimeOptions::new(RuntimeChoice::Embedded, listen, work_dir);
+    let work_dir = WorkDir::make()?;
+    let kind = arguments.gateway.with(arguments.krakend_bin.as_deref());
+    let mut options = RuntimeOptions::new(kind, listen, work_dir.0.clone());
+    options.krakend_path.clone_from(&arguments.krakend_bin);
+    options.drain_timeout = GRACE;
     let gateway = runtime::start(options).await?;
     gateway.apply(document).await?;
     let name = signals.next().await;
@@ -69,6 +84,27 @@ async fn serve(arguments: &Arguments, document: &[u8]) -> anyhow::Result<()> {
         _ = signals.next() => anyhow::bail!("a second signal: ended at once"),
     }
     Ok(())
+}
+
+/// Where a KrakenD's files are while this runs: a directory of our own, because what lies in it is cleared.
+struct WorkDir(PathBuf);
+
+impl WorkDir {
+    fn make() -> anyhow::Result<Self> {
+        let name = format!("krakend-node-{:016x}", rand::random::<u64>());
+        let path = std::env::temp_dir().join(name);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for WorkDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 fn unreadable(path: &std::path::Path, reason: &str) -> ExitCode {

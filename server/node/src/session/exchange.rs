@@ -50,6 +50,8 @@ struct State {
     out: mpsc::Sender<NodeMessage>,
     /// Of the manager that welcomed us.
     term: Option<u64>,
+    /// It keeps our question until there is a seat.
+    kept: bool,
     began: Instant,
     /// The boot clock when this side last turned to its messages, and before it last stood still.
     turned_boot_ms: u64,
@@ -119,6 +121,7 @@ impl Exchange<'_> {
         let mut state = State {
             out,
             term: None,
+            kept: false,
             began: Instant::now(),
             turned_boot_ms: self.follower.lease.boot_ms(),
             stood_still: None,
@@ -166,6 +169,9 @@ impl Exchange<'_> {
                         return Err(End::Moved);
                     }
                 }
+            }
+            if state.kept && *phase.borrow() != Phase::Running {
+                return Err(End::unseated());
             }
             if state.term.is_some() {
                 self.tell_file(&file.borrow_and_update(), &mut state)?;
@@ -258,7 +264,7 @@ impl Exchange<'_> {
             }
             In::GossipKeys(ring) => return self.take_keys(&ring, state),
             In::Trust(trust) => self.take_trust(&trust, state),
-            In::Heartbeat(_) => {}
+            In::Heartbeat(_) => state.kept = state.term.is_none(),
             In::Drain(drain) => self.follower.desk.obey(&drain),
             In::Question(question) => self.answer(question, state),
             In::Farewell(_) => return Err(End::Left),
@@ -384,7 +390,7 @@ impl Exchange<'_> {
     fn beat(&self, state: &State) -> Result<(), End> {
         let (since, limit) = match state.term {
             Some(_) => (state.heard, SILENT_AFTER),
-            None => (state.began, WELCOME_WITHIN),
+            None => (state.heard, WELCOME_WITHIN),
         };
         if since.elapsed() > limit {
             return Err(End::Lost(format!("no word for {} s", limit.as_secs())));
@@ -446,6 +452,7 @@ mod tests {
         State {
             out: mpsc::channel(1).0,
             term: None,
+            kept: false,
             began: Instant::now(),
             turned_boot_ms: 100_000,
             stood_still: None,

@@ -29,3 +29,13 @@ pub enum End {
     /// The lease has ended: this node must not take part any more.
     Ended,
 }
+
+impl End {
+    /// A node that stops while it waits for a seat: it has nothing to say goodbye to.
+    fn unseated() -> Self {
+        Self::Refused {
+            code: "no-seat".into(),
+            message: "there was no seat".into(),
+        }
+    }
+}

@@ -6,13 +6,14 @@ mod nearest;
 mod tests;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use crate::log::LogFormat;
+use crate::runtime::RuntimeChoice;
 
 pub use load::{DEFAULT_FILE, KEYS, SettingsError};
 
@@ -26,6 +27,20 @@ pub enum GatewayChoice {
     Krakend,
     /// The engine inside this program
     Embedded,
+}
+
+impl GatewayChoice {
+    /// With the program that is named, if one is.
+    pub fn with(self, krakend_bin: Option<&Path>) -> RuntimeChoice {
+        match self {
+            Self::Auto => RuntimeChoice::Auto,
+            Self::Embedded => RuntimeChoice::Embedded,
+            Self::Krakend => {
+                let program = krakend_bin.unwrap_or(Path::new("krakend"));
+                RuntimeChoice::Krakend(program.to_path_buf())
+            }
+        }
+    }
 }
 
 /// Settings as a file, the environment or flags give them; every key may be missing.
