@@ -12,7 +12,7 @@ use crate::http::Ask;
 use crate::process::Process;
 use crate::wait::{Seen, until};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// The key of an element's reference, fixed by the standard.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -180,6 +180,15 @@ impl Browser {
             .await
     }
 
+    /// Forgets what it has loaded.
+    ///
+    /// # Errors
+    /// The browser refuses.
+    pub async fn clear_cache(&self) -> Result<()> {
+        self.developer_tools("Network.clearBrowserCache", json!({}))
+            .await
+    }
+
     /// Ends browser and driver.
     pub async fn quit(mut self) {
         let ask = Ask::get(format!("/session/{}", self.session)).with_body("DELETE", "{}".into());
@@ -239,6 +248,8 @@ fn capabilities(chromium: &Path, profile: &Path) -> Value {
     ]);
     json!({"capabilities": {"alwaysMatch": {
         "browserName": "chrome",
+        // A busy machine is no failure.
+        "timeouts": {"script": 150_000, "pageLoad": 150_000},
         "goog:chromeOptions": {"binary": chromium, "args": flags},
     }}})
 }

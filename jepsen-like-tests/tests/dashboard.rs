@@ -1,29 +1,26 @@
 //! Every page of the dashboard in a real browser, against three managers and two nodes: each is opened by its address, and each main
 //! action is done as a person does it, then looked up in the API. Pictures of all pages in both themes stay in `target/tmp/dashboard`.
 
+mod common;
+mod demand;
 mod group;
+mod page;
 mod pool;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use demand::{Demand, TILL_SEEN};
 use group::{Group, LIMIT};
-use jepsen_like_tests::browser::{Browser, Programs};
+use jepsen_like_tests::backend::Backend;
+use jepsen_like_tests::browser::Browser;
 use jepsen_like_tests::http::Ask;
-use jepsen_like_tests::wait::{Seen, until};
+use jepsen_like_tests::ports;
+use page::{Page, pictures};
 use pool::Pool;
 use serde_json::Value;
 
 const NODES: usize = 2;
-const DOCUMENT: &str = r#"{
-  "version": 3,
-  "timeout": "2s",
-  "endpoints": [
-    { "endpoint": "/a", "backend": [{ "url_pattern": "/b", "host": ["http://127.0.0.1:8000"] }] }
-  ]
-}"#;
-
 /// Address, and the title that the page must show.
 const PAGES: [(&str, &str, &str); 10] = [
     ("overview", "/", "Overview"),
@@ -37,105 +34,6 @@ const PAGES: [(&str, &str, &str); 10] = [
     ("events", "/events", "Events and audit"),
     ("tokens", "/tokens", "Tokens"),
 ];
-
-struct Page<'a> {
-    browser: &'a Browser,
-    base: String,
-    group: &'a Group,
-}
-
-impl Page<'_> {
-    async fn open(&self, path: &str, title: &str) -> Result<()> {
-        self.browser.open(&format!("{}{path}", self.base)).await?;
-        self.shows("page-title", title).await
-    }
-
-    async fn shows(&self, test_id: &str, wanted: &str) -> Result<()> {
-        until(&format!("{test_id} shows {wanted:?}"), LIMIT, || async {
-            let text = self.browser.text(test_id, Duration::from_secs(20)).await?;
-            Ok(if text.contains(wanted) {
-                Seen::Yes(())
-            } else {
-                Seen::No(text)
-            })
-        })
-        .await
-    }
-
-    /// Waits for a script to return true.
-    async fn holds(&self, what: &str, script: &str) -> Result<()> {
-        until(what, LIMIT, || async {
-            let seen = self.browser.run(script).await?;
-            Ok(if seen == true {
-                Seen::Yes(())
-            } else {
-                Seen::No(seen.to_string())
-            })
-        })
-        .await
-    }
-
-    /// Clicks once the thing is there and may be used.
-    async fn click(&self, test_id: &str) -> Result<()> {
-        let script = format!(
-            "const e = document.querySelector('[data-testid=\"{test_id}\"]'); return !!e && !e.disabled && e.getAttribute('aria-disabled') !== 'true'"
-        );
-        self.holds(&format!("{test_id} can be used"), &script)
-            .await?;
-        self.browser.click(test_id).await
-    }
-
-    /// Puts text into a field at once, as a paste does.
-    async fn paste(&self, test_id: &str, text: &str) -> Result<()> {
-        let text = Value::from(text);
-        let script = format!(
-            "const e = document.querySelector('[data-testid=\"{test_id}\"]'); e.value = {text}; e.dispatchEvent(new Event('input', {{bubbles: true}})); return true"
-        );
-        self.browser.run(&script).await.map(drop)
-    }
-
-    async fn api(&self, path: &str) -> Result<Value> {
-        self.group.ask(0, Ask::get(path)).await?.ok()?.json()
-    }
-
-    async fn picture(&self, dir: &Path, name: &str) -> Result<()> {
-        for (size, width, height) in [("", 1440, 900), ("-phone", 390, 844)] {
-            for scheme in ["light", "dark"] {
-                self.browser.look_like(width, height, scheme).await?;
-                self.browser
-                    .run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true), 150))))")
-                    .await?;
-                let wide = self
-                    .browser
-                    .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                    .await?;
-                ensure!(
-                    wide.as_i64().unwrap_or(1) <= 0,
-                    "{name} is {wide} pixels too wide at {width}"
-                );
-                let file = dir.join(format!("{name}{size}-{scheme}.png"));
-                self.browser.screenshot(&file).await?;
-            }
-        }
-        self.browser.look_like(1440, 900, "light").await
-    }
-}
-
-async fn sign_in(page: &Page<'_>) -> Result<()> {
-    page.browser.look_like(1440, 900, "light").await?;
-    page.browser.open(&format!("{}/nodes", page.base)).await?;
-    page.holds(
-        "the login page is there",
-        "return !!document.querySelector('[data-testid=\"login-token\"]')",
-    )
-    .await?;
-    page.browser
-        .type_into("login-token", &page.group.token)
-        .await?;
-    page.browser.click("login-submit").await?;
-    // The address that was asked for is the one that opens.
-    page.shows("page-title", "Nodes").await
-}
 
 async fn newest(page: &Page<'_>) -> Result<Value> {
     let list = page.api("/v1/fleets/default/versions").await?;
@@ -309,21 +207,84 @@ async fn keys(page: &Page<'_>) -> Result<()> {
     .await
 }
 
-async fn everything(page: &Page<'_>, dir: &Path) -> Result<()> {
-    sign_in(page).await?;
-    publish(page, DOCUMENT, 1).await?;
-    publish(page, &DOCUMENT.replace("2s", "3s"), 2).await?;
+/// The two charts of a page have lines, and the tables have figures.
+async fn traffic_is_seen(page: &Page<'_>) -> Result<()> {
+    page.open("/traffic", "Traffic").await?;
+    page.holds(
+        "the charts have lines",
+        "return [...document.querySelectorAll('.chart path.line.s-all, .chart path.line.q-99')].filter(p => (p.getAttribute('d') || '').length > 20).length >= 1",
+    )
+    .await?;
+    page.holds(
+        "every endpoint has its row and its heat",
+        "return document.querySelectorAll('[data-testid=\"endpoint\"] .heat rect').length > 0 && document.querySelectorAll('[data-testid=\"endpoint\"]').length >= 5",
+    )
+    .await?;
+    page.holds(
+        "errors of both kinds are listed",
+        "const all = [...document.querySelectorAll('.top-errors strong')].map(e => e.innerText[0]); return all.includes('4') && all.includes('5')",
+    )
+    .await
+}
+
+/// What the charts draw can be read as a table, and a stretch of time can be named; the address carries it.
+async fn charts_as_tables_and_between_times(page: &Page<'_>, dir: &Path) -> Result<()> {
+    page.open("/traffic", "Traffic").await?;
+    page.is_loaded().await?;
+    page.click("chart-table").await?;
+    page.holds(
+        "the table has the head and a row with figures",
+        "const t = document.querySelector('.chart-table'); return !!t && t.querySelectorAll('thead th').length === 4 && [...t.querySelectorAll('tbody td')].some(c => Number(c.innerText) > 0)",
+    )
+    .await?;
+    page.snap(&dir.join("traffic-table-light.png"), (1440, 900), "light")
+        .await?;
+    page.click("chart-table").await?;
+    page.click("between").await?;
+    page.holds(
+        "the fields are there",
+        "return !!document.querySelector('[data-testid=\"from\"]')",
+    )
+    .await?;
+    page.paste("from", "2026-01-02T10:00").await?;
+    page.paste("to", "2026-01-02T09:00").await?;
+    page.click("apply-range").await?;
+    page.holds(
+        "the wrong order is told",
+        "return /after the first/.test(document.querySelector('dialog[open] [role=alert]')?.innerText ?? '')",
+    )
+    .await?;
+    let fill = "const two = n => String(n).padStart(2, '0'); const f = d => `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}T${two(d.getHours())}:${two(d.getMinutes())}`; const set = (id, v) => { const e = document.querySelector(`[data-testid=\"${id}\"]`); e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})); }; const now = Date.now(); set('from', f(new Date(now - 600000))); set('to', f(new Date(now + 60000))); return true";
+    page.browser.run(fill).await?;
+    page.snap(&dir.join("traffic-between-light.png"), (1440, 900), "light")
+        .await?;
+    page.click("apply-range").await?;
+    page.holds(
+        "the address names it, and the endpoints of that time are there",
+        "return /from=.*&to=/.test(location.search) && document.querySelectorAll('[data-testid=\"endpoint\"]').length >= 5",
+    )
+    .await?;
+    page.browser
+        .run("document.querySelector('.ranges button').click()")
+        .await?;
+    page.holds("a range takes it away", "return location.search === ''")
+        .await
+}
+
+async fn everything(page: &Page<'_>, dir: &Path, pool: &Pool, backends: [&str; 2]) -> Result<()> {
+    page.sign_in().await?;
+    publish(page, &demand::document(backends, "2s"), 1).await?;
+    let demand = Demand::start(pool, NODES);
+    publish(page, &demand::document(backends, "3s"), 2).await?;
+    demand.has_run(TILL_SEEN).await?;
+    traffic_is_seen(page).await?;
     let nodes = page.api("/v1/nodes").await?;
     let node = nodes["nodes"][0].clone();
     for (name, path, title) in PAGES {
         page.open(path, title)
             .await
             .with_context(|| path.to_owned())?;
-        page.holds(
-            "nothing is loading",
-            "return document.querySelectorAll('.waiting').length === 0",
-        )
-        .await?;
+        page.is_loaded().await?;
         page.picture(dir, name).await?;
     }
     let (id, name) = (
@@ -331,39 +292,36 @@ async fn everything(page: &Page<'_>, dir: &Path) -> Result<()> {
         node["name"].as_str().context("a name")?,
     );
     page.open(&format!("/nodes/{id}"), name).await?;
+    page.is_loaded().await?;
     page.picture(dir, "node-detail").await?;
+    charts_as_tables_and_between_times(page, dir).await?;
+    demand.end().await?;
     keys(page).await?;
     transfer(page).await?;
     tokens(page).await?;
-    // A manager of before says what it does not offer.
-    if page.api("/v1/openapi.json").await?["paths"]["/v1/fleets/{fleet}/rollback"].is_object() {
-        roll_back(page).await?;
-    }
-    remove_node(page).await
+    roll_back(page).await?;
+    remove_node(page).await?;
+    page.was_accessible()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_opens_and_every_main_action_works_in_a_browser() -> Result<()> {
-    let Some(programs) = Programs::find() else {
-        if std::env::var("CI").is_ok_and(|ci| ci == "true") {
-            bail!(
-                "chromium or chromedriver is not on the PATH (Debian: apt-get install chromium chromium-driver); with CI=true that is a failure"
-            );
-        }
-        eprintln!("skipped: there is no browser here");
+    let Some(programs) = page::programs() else {
         return Ok(());
     };
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("dashboard");
-    std::fs::create_dir_all(&dir)?;
+    let axe = page::axe()?;
+    let dir = pictures()?;
     let group = Group::start(3).await?;
-    let _pool = Pool::start(&group, NODES).await?;
+    let pool = Pool::start(&group, NODES).await?;
+    let ports = ports::free(2)?;
+    let (orders, users) = (
+        Backend::start(ports[0]).await?,
+        Backend::start(ports[1]).await?,
+    );
     let browser = Browser::start(&programs, group.dir.path()).await?;
-    let page = Page {
-        browser: &browser,
-        base: format!("http://{}", group.http(0)),
-        group: &group,
-    };
-    let done = everything(&page, &dir).await;
+    let mut page = Page::new(&browser, &group, 0);
+    page.axe = axe;
+    let done = everything(&page, &dir, &pool, [&orders.url(), &users.url()]).await;
     if done.is_err() {
         // Whatever the page shows now tells more than the error.
         let _ = browser.screenshot(&dir.join("failure.png")).await;

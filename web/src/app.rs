@@ -1,6 +1,7 @@
 //! The application: sign-in or the page, one clock.
 
 use crate::data::browser;
+use crate::data::follow;
 use crate::data::navigation;
 use crate::data::store::{Login, Store};
 use crate::pages;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 /// Puts the dashboard into the page.
 pub fn mount() {
+    follow::arrive();
     std::panic::set_hook(Box::new(|info| leptos::logging::error!("{info}")));
     if let Some(theme) = browser::recall("theme") {
         browser::set_theme(&theme);

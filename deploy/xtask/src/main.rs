@@ -1,5 +1,6 @@
 //! The tool behind `cargo xtask`.
 
+mod axe;
 mod bench;
 mod build;
 mod contract;

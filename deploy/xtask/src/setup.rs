@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    contract,
+    axe, contract,
     debian::{HAPROXY, PROMETHEUS},
     krakend, run,
 };
@@ -74,6 +74,7 @@ pub fn ensure(all: bool) -> Result<()> {
         None => eprintln!("setup: no prometheus and no apt-get; its test is left out"),
     }
     contract::ensure()?;
+    axe::ensure()?;
     match HAPROXY.ensure()? {
         Some(path) => eprintln!("setup: HAProxy {}", path.display()),
         None => eprintln!("setup: no haproxy on the PATH and no apt-get; its test is left out"),

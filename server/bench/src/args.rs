@@ -31,6 +31,23 @@ pub enum What {
     Gossip(GossipArguments),
     /// A month of a large fleet's statistics: what the state takes, and how long questions take
     Statistics(StatisticsArguments),
+    /// Registers nodes with a running group and measures nothing; they stay silent
+    #[command(hide = true)]
+    Fill(FillArguments),
+}
+
+/// Of `fill`.
+#[derive(Clone, Debug, Args)]
+pub struct FillArguments {
+    /// How many nodes
+    #[arg(long, value_parser = nodes)]
+    pub nodes: usize,
+    /// `host:port` of the leader's node port
+    #[arg(long)]
+    pub leader: String,
+    /// File with a join token that is good for so many
+    #[arg(long)]
+    pub join_token_file: PathBuf,
 }
 
 /// Of `statistics`.

@@ -25,10 +25,12 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::args::NodesArguments;
+use crate::args::{FillArguments, NodesArguments};
 use crate::managers::Managers;
 use crate::peer::{Peer, ready};
 
+/// Of `fill`, for each node.
+const ATTEMPTS: u32 = 20;
 const ENROL_AT_ONCE: usize = 16;
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const SAMPLE_PERIOD_MS: u64 = 10_000;
@@ -148,11 +150,7 @@ pub async fn populate(managers: &mut Managers, program: &Path, nodes: usize) -> 
     let leader = managers.leader().await?;
     let address = managers.nodes()[leader].to_string();
     eprintln!("registering {nodes} nodes");
-    futures::stream::iter(0..nodes)
-        .map(|number| register(number, &token, &address))
-        .buffer_unordered(ENROL_AT_ONCE)
-        .try_collect::<Vec<()>>()
-        .await?;
+    register_all(nodes, &token, &address).await?;
     eprintln!("waiting until they count as down");
     let began = Instant::now();
     loop {
@@ -166,6 +164,48 @@ pub async fn populate(managers: &mut Managers, program: &Path, nodes: usize) -> 
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Registers nodes with a running group, for whoever wants to see what a large fleet looks like.
+///
+/// # Errors
+/// The token cannot be read, or a node is not taken.
+pub async fn fill(arguments: &FillArguments) -> Result<()> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let file = &arguments.join_token_file;
+    let token = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let token = JoinToken::parse(token.trim())
+        .map_err(|error| anyhow::anyhow!("the token in {}: {error}", file.display()))?;
+    futures::stream::iter(0..arguments.nodes)
+        .map(|number| register_surely(number, &token, &arguments.leader))
+        .buffer_unordered(ENROL_AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await
+        .map(drop)
+}
+
+/// On a busy machine an answer may not come in time; then the node may be there twice.
+async fn register_surely(number: usize, token: &JoinToken, address: &str) -> Result<()> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match register(number, token, address).await {
+            Err(error) if attempt < ATTEMPTS => {
+                eprintln!("node {number}: {error:#}; again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn register_all(nodes: usize, token: &JoinToken, address: &str) -> Result<()> {
+    futures::stream::iter(0..nodes)
+        .map(|number| register(number, token, address))
+        .buffer_unordered(ENROL_AT_ONCE)
+        .try_collect::<Vec<()>>()
+        .await
+        .map(drop)
 }
 
 /// Enrols a node, has it take its seat, and ends its session.

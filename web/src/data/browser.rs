@@ -46,6 +46,49 @@ pub fn host() -> String {
         .unwrap_or_default()
 }
 
+/// `http:` or `https:`.
+#[must_use]
+pub fn scheme() -> String {
+    web_sys::window()
+        .and_then(|w| w.location().protocol().ok())
+        .unwrap_or_default()
+}
+
+/// What follows `#` in the address, with it.
+#[must_use]
+pub fn fragment() -> String {
+    web_sys::window()
+        .and_then(|w| w.location().hash().ok())
+        .unwrap_or_default()
+}
+
+/// Takes the fragment out of the address.
+pub fn drop_fragment() {
+    if let Some(history) = web_sys::window().and_then(|w| w.history().ok()) {
+        history
+            .replace_state_with_url(&JsValue::NULL, "", Some(&address()))
+            .unwrap_or_default();
+    }
+}
+
+/// Opens another address in the place of this page.
+pub fn leave_for(address: &str) {
+    if let Some(window) = web_sys::window() {
+        window.location().assign(address).unwrap_or_default();
+    }
+}
+
+/// Whether the page has something that a selector finds.
+#[must_use]
+pub fn has(selector: &str) -> bool {
+    web_sys::window()
+        .and_then(|w| w.document())
+        .is_some_and(|d| {
+            d.query_selector(selector)
+                .is_ok_and(|found| found.is_some())
+        })
+}
+
 /// A remembered choice.
 #[must_use]
 pub fn recall(key: &str) -> Option<String> {

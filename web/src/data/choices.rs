@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::browser;
 use super::store::{Lag, Login, Remote, Store, Toast};
+use crate::pure::route;
 use crate::pure::series::Now;
 
 /// Readings of the managers' lag that are kept: an hour of them.
@@ -37,6 +38,21 @@ impl Store {
         browser::remember("range_s", &range_s.to_string());
         self.range_s.set(range_s);
         self.read_statistics();
+        // A range ends now: a stretch that the address names does not go with it.
+        let address = self.place.with_untracked(|place| {
+            place.get("from")?;
+            let kept = place
+                .query
+                .iter()
+                .filter(|(key, _)| key != "from" && key != "to");
+            let pairs: Vec<(&str, &str)> = kept.map(|(k, v)| (k.as_str(), v.as_str())).collect();
+            let address = browser::address();
+            let path = address.split('?').next().unwrap_or_default();
+            Some(route::address(path, &pairs))
+        });
+        if let Some(address) = address {
+            super::navigation::replace(self, &address);
+        }
     }
 
     /// Why a write is not possible now, in words.

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod browser;
 pub mod choices;
+pub mod follow;
 mod model;
 pub mod navigation;
 pub mod resource;

@@ -74,6 +74,14 @@ pub struct Ask {
 pub type Act =
     Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, Failure>>>> + Send + Sync>;
 
+/// Another manager that answers while the page's own does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub name: String,
+    /// Of the same page.
+    pub address: String,
+}
+
 /// A short message at the bottom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toast {

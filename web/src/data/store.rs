@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 use super::api::{self, Failure};
-pub use super::model::{Act, Ask, Connection, Lag, Login, Newest, Remote, Toast};
-use super::{browser, stream};
+pub use super::model::{Act, Ask, Connection, Elsewhere, Lag, Login, Newest, Remote, Toast};
+use super::{browser, follow, stream};
 use crate::pure::clock::{self, Zone};
 use crate::pure::event;
 use crate::pure::rollout;
@@ -22,6 +22,8 @@ use crate::pure::series::Now;
 const EVENTS_KEPT: usize = 300;
 /// The fleet that is there from the beginning.
 pub const DEFAULT_FLEET: &str = "default";
+/// Pages of a thousand nodes that are read.
+const MAX_NODE_PAGES: usize = 20;
 /// Changes that come together are fetched together.
 const GATHER: Duration = Duration::from_millis(250);
 
@@ -43,6 +45,10 @@ pub struct Store {
     pub beat: RwSignal<u64>,
     pub ask: RwSignal<Option<Ask>>,
     pub toast: RwSignal<Option<Toast>>,
+    /// Name of the manager that is asked whether it is there.
+    pub trying: RwSignal<Option<String>>,
+    /// One that answers, while something keeps the reader here.
+    pub elsewhere: RwSignal<Option<Elsewhere>>,
     /// True while the list of keys is open.
     pub help: RwSignal<bool>,
     /// How far the managers were behind since the page was opened.
@@ -86,6 +92,8 @@ impl Store {
             beat: RwSignal::new(0),
             ask: RwSignal::new(None),
             toast: RwSignal::new(None),
+            trying: RwSignal::new(None),
+            elsewhere: RwSignal::new(None),
             help: RwSignal::new(false),
             lags: RwSignal::default(),
             newest: RwSignal::default(),
@@ -175,6 +183,9 @@ impl Store {
             if count.is_multiple_of(3) && (stream::is_closed() || silent_ms > 20_000) {
                 stream::open(self);
             }
+            if count.is_multiple_of(2) {
+                follow::step(self, count / 2);
+            }
             return;
         }
         let publishing = self.newest.with_untracked(|n| {
@@ -210,6 +221,8 @@ impl Store {
             self.connection.set(Connection::Live);
         }
         if matches!(before, Connection::Reconnecting { .. }) {
+            self.trying.set(None);
+            self.elsewhere.set(None);
             self.refresh();
             self.read_statistics();
             self.read_events();
@@ -249,7 +262,17 @@ impl Store {
 
     /// Takes the live figures.
     pub fn take_live(self, nodes: NodeList, now: Now) {
-        self.take_nodes(nodes.nodes);
+        let more = nodes.next_cursor.is_some();
+        let told = nodes.nodes.last().filter(|_| more).map(|n| n.id.clone());
+        let mut all = nodes.nodes;
+        if let Some(told) = told {
+            // The stream tells the first page; what lies beyond stays until it is read again.
+            self.nodes.with_untracked(|n| {
+                let beyond = n.value.iter().flatten().filter(|n| n.id > told);
+                all.extend(beyond.cloned());
+            });
+        }
+        self.take_nodes(all);
         // The stream tells the default fleet's figures only.
         if self.fleet_name.with_untracked(|name| name == DEFAULT_FLEET) {
             self.now.set(now);
@@ -293,8 +316,10 @@ impl Store {
         );
         self.read_fleets();
         spawn_local(async move {
-            match api::get::<NodeList>("/v1/nodes?consistency=stale").await {
-                Ok(list) => self.take_nodes(list.nodes),
+            let fleet = self.fleet_name.get_untracked();
+            match all_nodes(&fleet).await {
+                Ok(nodes) if self.fleet_name.get_untracked() == fleet => self.take_nodes(nodes),
+                Ok(_) => {}
                 Err(failure) => self.failed(self.nodes, &failure),
             }
         });
@@ -429,6 +454,26 @@ impl Store {
         let text = failure.text();
         cell.update(|remote| remote.failure = Some(text));
     }
+}
+
+/// All nodes of a fleet, page by page.
+async fn all_nodes(fleet: &str) -> Result<Vec<Node>, Failure> {
+    let mut all = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..MAX_NODE_PAGES {
+        let pairs = [
+            ("fleet", fleet),
+            ("consistency", "stale"),
+            ("cursor", &cursor),
+        ];
+        let list: NodeList = api::get(&route::address("/v1/nodes", &pairs)).await?;
+        all.extend(list.nodes);
+        match list.next_cursor {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    Ok(all)
 }
 
 async fn newest(fleet: &str) -> Result<Option<Newest>, Failure> {

@@ -141,7 +141,7 @@ fn Toolbar(store: Store, page: View, audit: RwSignal<Remote<AuditList>>) -> impl
                 .iter()
                 .flat_map(|a| a.records.iter().map(|r| r.actor.name.clone()))
                 .collect();
-            names.sort();
+            crate::pure::order::sort_texts(&mut names);
             names.dedup();
             std::iter::once((String::new(), "anyone".to_owned()))
                 .chain(names.into_iter().map(|n| (n.clone(), n)))

@@ -235,7 +235,7 @@ fn seats(store: Store, l: &License) -> impl IntoView + use<> {
         let now = store.clock_ms.get();
         store.nodes.with(|n| {
             let mut seated: Vec<_> = n.value.iter().flatten().filter(|n| n.holds_seat).collect();
-            seated.sort_by(|a, b| a.name.cmp(&b.name));
+            crate::pure::order::sort_by(&mut seated, |a, b| a.name.cmp(&b.name));
             let more = seated.len().saturating_sub(SEATS_SHOWN);
             let free = (max.saturating_sub(used) as usize).min(SEATS_SHOWN.saturating_sub(seated.len())).min(6);
             let rows = seated.into_iter().take(SEATS_SHOWN).map(|n| {

@@ -100,7 +100,9 @@ pub fn Tokens(store: Store) -> impl IntoView {
 
 fn table(store: Store, list: &TokenList) -> impl IntoView + use<> {
     let mut sorted = list.tokens.clone();
-    sorted.sort_by(|a, b| b.role.cmp(&a.role).then_with(|| a.name.cmp(&b.name)));
+    crate::pure::order::sort_by(&mut sorted, |a, b| {
+        b.role.cmp(&a.role).then_with(|| a.name.cmp(&b.name))
+    });
     let used = sorted.iter().any(|t| t.last_used_at.is_some());
     let rows = sorted
         .into_iter()

@@ -69,8 +69,9 @@ fn managers(facts: &Facts<'_>, out: &mut Vec<Item>) {
             mark: Mark::ManagerUnreachable,
             title: "No leader".to_owned(),
             detail: format!(
-                "{} of {} managers answer",
-                status.reachable_voters, status.voters
+                "{} of {} managers needed",
+                status.voters / 2 + 1,
+                status.voters
             ),
             href: "/managers".to_owned(),
         });

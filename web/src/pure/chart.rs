@@ -153,6 +153,22 @@ impl Chart {
         }
     }
 
+    /// Every step's begin with the value of each series, oldest first.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(i64, Vec<Option<f64>>)> {
+        let mut times: Vec<i64> = self
+            .series
+            .iter()
+            .flat_map(|s| &s.samples)
+            .map(|s| s.from)
+            .filter(|at| (self.from..=self.to).contains(at))
+            .collect();
+        super::order::sort_by(&mut times, i64::cmp);
+        times.dedup();
+        let values = |at: i64| self.series.iter().map(|s| s.value_at(at)).collect();
+        times.into_iter().map(|at| (at, values(at))).collect()
+    }
+
     /// A logarithmic axis ends a little above the data, not at the next power of ten.
     fn y_max(&self, ticks: &[f64]) -> f64 {
         let last = ticks.last().copied().unwrap_or(1.0);
@@ -226,6 +242,20 @@ impl Chart {
 }
 
 impl Series {
+    /// The word for readers: the label, or what its class stands for.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        if !self.label.is_empty() {
+            return self.label;
+        }
+        match self.class {
+            "s-all" => "all",
+            "s-4xx" => "failed",
+            "s-5xx" => "5xx",
+            other => other,
+        }
+    }
+
     /// The value that holds at a time.
     #[must_use]
     pub fn value_at(&self, at: i64) -> Option<f64> {
@@ -307,7 +337,7 @@ fn spread_labels(series: &mut [DrawnSeries], top: f64, bottom: f64) {
         .collect();
     let height = |s: &DrawnSeries| s.end.map_or(0.0, |e| e.1);
     // Percentiles are ordered; on equal heights the later series lies higher.
-    order.sort_by(|a, b| {
+    super::order::sort_by(&mut order, |a, b| {
         height(&series[*a])
             .total_cmp(&height(&series[*b]))
             .then(b.cmp(a))

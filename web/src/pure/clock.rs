@@ -149,6 +149,21 @@ impl Zone {
         }
     }
 
+    /// `2026-11-17T14:32`, as a field for date and time wants it.
+    #[must_use]
+    pub fn field(self, ms: i64) -> String {
+        let (year, month, day) = civil_from_days(self.local(ms).div_euclid(DAY_MS));
+        format!("{year:04}-{month:02}-{day:02}T{}", self.minutes(ms))
+    }
+
+    /// Reads what such a field holds, with or without seconds.
+    #[must_use]
+    pub fn read_field(self, text: &str) -> Option<i64> {
+        let seconds = if text.len() == 16 { ":00Z" } else { "Z" };
+        let utc = parse(&format!("{text}{seconds}"))?;
+        Some(utc - self.offset_min * MINUTE_MS)
+    }
+
     fn same_day(self, a: i64, b: i64) -> bool {
         self.local(a).div_euclid(DAY_MS) == self.local(b).div_euclid(DAY_MS)
     }
@@ -160,11 +175,30 @@ pub fn utc(ms: i64) -> String {
     format!("{} UTC", Zone::default().seconds(ms))
 }
 
+/// `2026-11-17T13:32:00Z`.
+#[must_use]
+pub fn rfc3339(ms: i64) -> String {
+    let s = ms.rem_euclid(60_000) / 1000;
+    format!("{}:{s:02}Z", Zone::default().field(ms))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const CET: Zone = Zone { offset_min: 60 };
+
+    #[test]
+    fn what_a_field_holds_is_the_readers_time() {
+        let at = parse("2026-11-17T23:32:41Z").unwrap_or_default();
+        assert_eq!(CET.field(at), "2026-11-18T00:32");
+        let read = CET.read_field("2026-11-18T00:32").unwrap_or_default();
+        assert_eq!(rfc3339(read), "2026-11-17T23:32:00Z");
+        let exact = CET.read_field("2026-11-18T00:32:41").unwrap_or_default();
+        assert_eq!(exact, at);
+        assert_eq!(CET.read_field(""), None);
+        assert_eq!(CET.read_field("2026-11-18"), None);
+    }
 
     #[test]
     fn api_times_are_read_with_fraction_and_offset() {

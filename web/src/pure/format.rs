@@ -184,9 +184,26 @@ fn trim_zero(text: &str) -> String {
     text.strip_suffix(".0").unwrap_or(text).to_owned()
 }
 
+/// A number in a table whose head has the unit: three digits that count, `1,234`, `12.3`, `0.045`.
+#[must_use]
+pub fn plain(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => integer(value.round().max(0.0) as u64),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 1.0 || v == 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_numbers_have_three_digits_that_count() {
+        let all = [1234.4, 12.34, 1.234, 0.0, 0.0451].map(plain);
+        assert_eq!(all, ["1,234", "12.3", "1.23", "0.00", "0.045"]);
+    }
 
     #[test]
     fn thousands_are_grouped_with_commas() {

@@ -3,14 +3,17 @@
 pub mod attention;
 pub mod chart;
 pub mod clock;
+pub mod columns;
 pub mod contours;
 pub mod diff;
 pub mod event;
+pub mod follow;
 pub mod format;
 pub mod heat;
 pub mod json;
 pub mod keys;
 pub mod nodes;
+pub mod order;
 pub mod rollout;
 pub mod route;
 pub mod ruler;

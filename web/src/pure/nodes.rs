@@ -5,79 +5,8 @@ use std::cmp::Ordering;
 use krakend_api::{Node, NodeState};
 
 use super::clock;
+pub use super::columns::Column;
 use super::rollout::{self, Step};
-
-/// A column that sorts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
-    State,
-    Node,
-    Host,
-    Configuration,
-    Generation,
-    Requests,
-    Errors,
-    P99,
-    Cpu,
-    Memory,
-    Runtime,
-    Lease,
-}
-
-impl Column {
-    /// All, in the order of the table.
-    pub const ALL: [Self; 12] = [
-        Self::State,
-        Self::Node,
-        Self::Host,
-        Self::Configuration,
-        Self::Generation,
-        Self::Requests,
-        Self::Errors,
-        Self::P99,
-        Self::Cpu,
-        Self::Memory,
-        Self::Runtime,
-        Self::Lease,
-    ];
-
-    /// Head of the column.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::State => "State",
-            Self::Node => "Node",
-            Self::Host => "Host",
-            Self::Configuration => "Configuration",
-            Self::Generation => "Generation",
-            Self::Requests => "Requests/s",
-            Self::Errors => "Errors",
-            Self::P99 => "p99",
-            Self::Cpu => "CPU",
-            Self::Memory => "Memory",
-            Self::Runtime => "Runtime",
-            Self::Lease => "Lease left",
-        }
-    }
-
-    /// Numbers begin with the largest, words with the first.
-    #[must_use]
-    pub fn descends_first(self) -> bool {
-        matches!(
-            self,
-            Self::State | Self::Requests | Self::Errors | Self::P99 | Self::Cpu | Self::Memory
-        )
-    }
-
-    /// True for columns of numbers, which stand at the right.
-    #[must_use]
-    pub fn is_number(self) -> bool {
-        !matches!(
-            self,
-            Self::State | Self::Node | Self::Host | Self::Configuration | Self::Runtime
-        )
-    }
-}
 
 /// Columns to sort by, the first one first; true descends.
 pub type Order = Vec<(Column, bool)>;
@@ -170,7 +99,7 @@ pub fn rows(nodes: &[Node], filter: &Filter, order: &Order) -> Vec<usize> {
     let mut out: Vec<usize> = (0..nodes.len())
         .filter(|at| filter.takes(&nodes[*at]))
         .collect();
-    out.sort_by(|a, b| {
+    super::order::sort_by(&mut out, |a, b| {
         let (a, b) = (&nodes[*a], &nodes[*b]);
         order
             .iter()
@@ -196,6 +125,11 @@ fn compare(a: &Node, b: &Node, column: Column, descends: bool) -> Ordering {
         Column::Memory => turn(a.memory_bytes.cmp(&b.memory_bytes)),
         Column::Runtime => turn(a.gateway_version.cmp(&b.gateway_version)),
         Column::Lease => turn(a.lease_expires_at.cmp(&b.lease_expires_at)),
+        Column::Connections => turn(a.connections.cmp(&b.connections)),
+        Column::Address => turn(a.gateway_address.cmp(&b.gateway_address)),
+        Column::Program => turn(a.version.cmp(&b.version)),
+        Column::Manager => turn(a.session_manager.cmp(&b.session_manager)),
+        Column::Joined => turn(a.joined_at.cmp(&b.joined_at)),
     }
 }
 

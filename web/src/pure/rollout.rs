@@ -63,8 +63,10 @@ pub fn progress_text(progress: &RolloutProgress) -> String {
 }
 
 /// Nodes with trouble first, then by name.
-pub fn sort_trouble_first(nodes: &mut [Node]) {
-    nodes.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)));
+pub fn sort_trouble_first(nodes: &mut Vec<Node>) {
+    super::order::sort_by(nodes, |a, b| {
+        rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name))
+    });
 }
 
 fn rank(node: &Node) -> u8 {

@@ -82,7 +82,7 @@ pub fn history(
         .filter(|e| e.subject_id.as_deref() == Some(node_id))
         .filter_map(|e| Some((clock::parse(&e.time)?, state(e.kind)?)))
         .collect();
-    changes.sort_by_key(|c| c.0);
+    super::order::sort_by(&mut changes, |a, b| a.0.cmp(&b.0));
     if let Some(joined) = joined_ms
         && changes.first().is_none_or(|first| first.0 > joined)
     {
@@ -131,7 +131,7 @@ pub fn totals(stretches: &[Stretch], range: (i64, i64)) -> Vec<(&'static str, i6
             None => out.push((stretch.kind, ms)),
         }
     }
-    out.sort_by_key(|(_, ms)| -ms);
+    super::order::sort_by(&mut out, |a, b| b.1.cmp(&a.1));
     out
 }
 
@@ -144,7 +144,7 @@ pub fn leaders(events: &[Event], range: (i64, i64)) -> Vec<(String, Stretch)> {
         .filter(|e| e.kind == EventKind::LeaderElected)
         .filter_map(|e| Some((clock::parse(&e.time)?, e)))
         .collect();
-    changes.sort_by_key(|(at, e)| (*at, e.index));
+    super::order::sort_by(&mut changes, |a, b| (a.0, a.1.index).cmp(&(b.0, b.1.index)));
     let share = |at: i64| (at.clamp(from, to) - from) as f64 / (to - from).max(1) as f64;
     let ends: Vec<i64> = changes.iter().skip(1).map(|c| c.0).chain([to]).collect();
     changes

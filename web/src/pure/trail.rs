@@ -71,7 +71,9 @@ pub fn rows(events: &[Event], records: &[AuditRecord], filter: &Filter) -> Vec<R
         out.extend(more);
     }
     out.retain(|row| takes(row, filter));
-    out.sort_by_key(|row| std::cmp::Reverse((row.index, row.position)));
+    super::order::sort_by(&mut out, |a, b| {
+        (b.index, b.position).cmp(&(a.index, a.position))
+    });
     out
 }
 

@@ -55,18 +55,14 @@ fn no_leader(facts: &Facts<'_>) -> Option<Verdict> {
     if status.leader_id.is_some() {
         return None;
     }
+    // Only a leader knows who answers.
     let needed = status.voters / 2 + 1;
-    let answer = if status.reachable_voters == 1 {
-        "answers"
-    } else {
-        "answer"
-    };
     Some(Verdict {
         tone: Tone::Bad,
         mark: Mark::ManagerUnreachable,
         title: format!(
-            "No leader. {} of {} managers {answer}, {needed} are needed.",
-            status.reachable_voters, status.voters
+            "No leader. {needed} of {} managers must reach each other.",
+            status.voters
         ),
         lines: vec![
             "All nodes go on serving with the configuration that they have.".to_owned(),

@@ -7,6 +7,8 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
+use super::chart_table;
+use super::icon::{Icon, IconView};
 use super::mark::MarkIcon;
 
 const HEIGHT: f64 = 154.0;
@@ -42,8 +44,10 @@ pub fn LineChart(
         let (from, to) = drawing.with_untracked(|d| (d.from, d.to));
         hover.update(|at| *at = Some((at.unwrap_or(to) + by).clamp(from, to)));
     };
+    let as_table = RwSignal::new(false);
     view! {
-        <div class="chart" class:tall=tall node_ref=host tabindex="0" role="group" aria-label="Chart; left and right arrow move through time"
+        <div class="chart-frame" class:tall=tall>
+        <div class="chart" class:tall=tall class:away=as_table node_ref=host tabindex="0" role="group" aria-label="Chart; left and right arrow move through time"
             on:pointermove=point on:pointerleave=move |_| hover.set(None) on:keydown=step on:blur=move |_| hover.set(None)>
             <svg role="img" aria-label=sentence width=move || drawing.with(|d| d.width) height=height
                 viewBox=move || drawing.with(|d| format!("0 0 {} {height}", d.width))>
@@ -52,6 +56,10 @@ pub fn LineChart(
                     view! { <line class="cross" x1=x x2=x y1=top - 6.0 y2=bottom /> }
                 })}
             </svg>
+        </div>
+        {move || as_table.get().then(|| chart.with(|c| chart_table::table(c, sentence.get())))}
+        <button type="button" class="quiet-icon chart-switch" data-testid="chart-table" aria-pressed=move || as_table.get().to_string()
+            aria-label="The numbers as a table" title="The numbers as a table" on:click=move |_| as_table.update(|t| *t = !*t)><IconView icon=Icon::List /></button>
         </div>
     }
 }

@@ -12,7 +12,7 @@ pub fn Ranges(store: Store) -> impl IntoView {
         .into_iter()
         .map(|(range, label)| {
             view! {
-                <button type="button" aria-pressed=move || (store.range_s.get() == range).to_string() on:click=move |_| store.choose_range(range)>
+                <button type="button" aria-pressed=move || (store.range_s.get() == range && store.place.with(|p| p.get("from").is_none())).to_string() on:click=move |_| store.choose_range(range)>
                     {label}
                 </button>
             }

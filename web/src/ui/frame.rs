@@ -187,7 +187,9 @@ fn badge(store: Store, section: Section) -> Option<(Option<Mark>, String)> {
         }),
         Section::Managers => store.status.with(|status| {
             let s = status.value.as_ref()?;
-            Some(if s.reachable_voters < s.voters {
+            Some(if s.leader_id.is_none() {
+                (Some(Mark::ManagerUnreachable), s.voters.to_string())
+            } else if s.reachable_voters < s.voters {
                 let text = format!("{} of {}", s.reachable_voters, s.voters);
                 (Some(Mark::ManagerUnreachable), text)
             } else {

@@ -3,6 +3,7 @@
 pub mod button;
 pub mod cell;
 pub mod chart;
+mod chart_table;
 pub mod command;
 pub mod control;
 pub mod dialog;

@@ -78,7 +78,7 @@ fn facts(store: Store) -> impl IntoView {
             };
             let mark = if s.leader_id.is_some() { Mark::Leader } else { Mark::ManagerUnreachable };
             let writes = if s.leader_id.is_none() {
-                format!("{} needed to write", s.voters / 2 + 1)
+                format!("{} of {} managers needed to write", s.voters / 2 + 1, s.voters)
             } else if s.can_lose == 0 {
                 "none can be lost".to_owned()
             } else {
@@ -91,7 +91,7 @@ fn facts(store: Store) -> impl IntoView {
             };
             Some(view! {
                 <span class="part leader"><MarkIcon mark /> {leader}</span>
-                <span class="part managers">{format!("{} of {} managers, {writes}", s.reachable_voters, s.voters)}</span>
+                <span class="part managers">{if s.leader_id.is_none() { writes } else { format!("{} of {} managers, {writes}", s.reachable_voters, s.voters) }}</span>
                 <span class="part nodes">{nodes}</span>
                 <span class="part generation">{format!("Generation {}", format::integer(s.generation))}</span>
                 <span class="part index" aria-hidden="true">{format!("Index {}", format::integer(s.applied_index))}</span>
@@ -114,7 +114,11 @@ fn old(store: Store) -> impl IntoView {
         let age = move || format::duration(store.clock_ms.get() - heard_ms);
         Some(view! {
             <span class="part">{format!("{name} does not answer since {at}")}</span>
-            <span class="part managers">"Trying again by itself"</span>
+            {move || match (store.elsewhere.get(), store.trying.get()) {
+                (Some(there), _) => view! { <a class="part link" data-testid="elsewhere" href=there.address>{format!("{} answers: go there", there.name)}</a> }.into_any(),
+                (None, Some(name)) => view! { <span class="part managers" data-testid="trying">{format!("Trying {name}")}</span> }.into_any(),
+                (None, None) => view! { <span class="part managers">"Trying again by itself"</span> }.into_any(),
+            }}
             <span class="part nodes" aria-hidden="true">{format!("Showing {at}, ")} {age} " old"</span>
         })
     }

@@ -1,12 +1,14 @@
 //! The dashboard, embedded when it was built.
 
 use axum::{
-    http::{HeaderMap, StatusCode, Uri, header},
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::RustEmbed;
 
-use super::problem::Failure;
+use super::{SECURITY_POLICY, problem::Failure};
+use crate::app::App;
 
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
@@ -15,7 +17,41 @@ struct Dashboard;
 
 const NOT_BUILT: &str = "The dashboard was not built into this program: run `cargo xtask web`, then build it again. The API is under /v1.\n";
 
-pub async fn serve(uri: Uri, headers: HeaderMap) -> Response {
+pub async fn serve(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
+    let mut response = file(&uri, &headers);
+    if !uri.path().contains('.')
+        && let Some(policy) = policy(&app)
+    {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// The page may ask the group's other managers whether they are there, and follows to one when its own is gone.
+fn policy(app: &App) -> Option<HeaderValue> {
+    let scheme = match app.settings.https.is_on() {
+        true => "https",
+        false => "http",
+    };
+    let members = app.group.status().members.into_iter();
+    let sources: String = members
+        .map(|member| member.node.http_address)
+        .filter(|address| is_source(address))
+        .map(|address| format!(" {scheme}://{address}"))
+        .collect();
+    let own = "connect-src 'self'";
+    let policy = SECURITY_POLICY.replace(own, &format!("{own}{sources}"));
+    HeaderValue::from_str(&policy).ok()
+}
+
+/// `host:port` with nothing in it that means something in a policy.
+fn is_source(address: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    !address.is_empty() && address.chars().all(plain)
+}
+
+fn file(uri: &Uri, headers: &HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path.starts_with("v1/") {
         return Failure::not_found("there is no such path: /v1/openapi.json lists them")
@@ -67,4 +103,29 @@ fn file_response(name: &str, data: Vec<u8>) -> Response {
         data,
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_cannot_add_to_the_policy() {
+        assert!(is_source("manager-1.example.org:9897"));
+        assert!(is_source("[fd00::1]:9897"));
+        for address in [
+            "",
+            "a:1; script-src *",
+            "a:1 *",
+            "'unsafe-inline'",
+            "a:1,b:2",
+        ] {
+            assert!(!is_source(address), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn the_policy_has_the_place_where_managers_go() {
+        assert!(SECURITY_POLICY.contains("connect-src 'self';"));
+    }
 }

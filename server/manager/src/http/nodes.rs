@@ -76,11 +76,15 @@ fn has(node: &krakend_domain::NodeRecord, text: &str) -> bool {
 
 /// The first page, for the dashboard's live messages.
 pub fn all(app: &App, state: &ClusterState) -> api::NodeList {
-    let nodes = state.nodes().take(MAX_PAGE);
-    api::NodeList {
-        nodes: nodes.map(|node| present::node(app, state, node)).collect(),
-        next_cursor: None,
-    }
+    let mut records = state.nodes();
+    let nodes: Vec<_> = records
+        .by_ref()
+        .take(MAX_PAGE)
+        .map(|node| present::node(app, state, node))
+        .collect();
+    let more = records.next().is_some();
+    let next_cursor = nodes.last().filter(|_| more).map(|node| node.id.clone());
+    api::NodeList { nodes, next_cursor }
 }
 
 pub async fn show(

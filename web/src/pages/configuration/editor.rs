@@ -26,6 +26,8 @@ pub struct Draft {
     pub parent: RwSignal<Option<(u64, String)>>,
     pub checked: RwSignal<Option<Checked>>,
     pub checking: RwSignal<bool>,
+    /// False until the text is there.
+    loaded: RwSignal<bool>,
     saved_ms: RwSignal<Option<i64>>,
     cursor: RwSignal<(usize, usize)>,
     pub field: NodeRef<Textarea>,
@@ -67,10 +69,16 @@ impl Draft {
         self.checked.set(None);
         self.forget(store);
         match newest {
-            None => self.text.set(TEMPLATE.to_owned()),
+            None => {
+                self.text.set(TEMPLATE.to_owned());
+                self.loaded.set(true);
+            }
             Some((number, _)) => spawn_local(async move {
                 match source::read(&fleet, number).await {
-                    Ok(text) => self.text.set(text),
+                    Ok(text) => {
+                        self.text.set(text);
+                        self.loaded.set(true);
+                    }
                     Err(failure) => store.say(failure.text(), true),
                 }
             }),
@@ -89,6 +97,7 @@ impl Draft {
         });
         self.parent.set(parent);
         self.text.set(text);
+        self.loaded.set(true);
     }
 }
 
@@ -100,6 +109,7 @@ pub fn Editor(store: Store) -> impl IntoView {
         parent: RwSignal::new(None),
         checked: RwSignal::new(None),
         checking: RwSignal::new(false),
+        loaded: RwSignal::new(false),
         saved_ms: RwSignal::new(None),
         cursor: RwSignal::new((1, 1)),
         field: NodeRef::new(),
@@ -151,9 +161,11 @@ pub fn Editor(store: Store) -> impl IntoView {
 
 #[component]
 fn EditorHead(store: Store, draft: Draft) -> impl IntoView {
-    let parent = move || match draft.parent.get() {
-        Some((number, _)) => format!("parent v{number}"),
-        None => "the first version".to_owned(),
+    let parent = move || match (draft.parent.get(), draft.loaded.get()) {
+        (Some((number, _)), true) => format!("parent v{number}"),
+        (Some((number, _)), false) => format!("reading v{number}\u{2026}"),
+        (None, true) => "the first version".to_owned(),
+        (None, false) => "reading the newest version\u{2026}".to_owned(),
     };
     let behind = move || {
         let newest = store
@@ -231,7 +243,7 @@ fn Sheet(store: Store, draft: Draft) -> impl IntoView {
             <pre class="editor-gutter" aria-hidden="true">{numbers}</pre>
             <div class="editor-text">
                 <svg class="editor-marks" width=width height=height aria-hidden="true">{marks}</svg>
-                <textarea node_ref=draft.field data-testid="editor" aria-label="Configuration, JSON" spellcheck="false" autocomplete="off" wrap="off"
+                <textarea node_ref=draft.field data-testid="editor" aria-label="Configuration, JSON" aria-busy=move || (!draft.loaded.get()).to_string() prop:readOnly=move || !draft.loaded.get() spellcheck="false" autocomplete="off" wrap="off"
                     rows=move || lines.get() cols=move || widest.get() + 2
                     prop:value=move || draft.text.get()
                     on:input=move |e| { draft.write(store, event_target_value(&e)); place(); }

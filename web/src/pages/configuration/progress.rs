@@ -63,7 +63,10 @@ fn nodes(store: Store, number: u64) -> impl IntoView {
                 .flatten()
                 .filter(|n| n.holds_seat && n.desired_version == Some(number))
                 .collect();
-            seated.sort_by_key(|n| (order(rollout::step(n)), n.name.clone()));
+            crate::pure::order::sort_by(&mut seated, |a, b| {
+                let rank = |n: &krakend_api::Node| order(rollout::step(n));
+                rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name))
+            });
             let more = seated.len().saturating_sub(SHOWN);
             let rows = seated.into_iter().take(SHOWN).map(|n| line(store, n)).collect_view();
             view! {

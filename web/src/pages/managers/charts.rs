@@ -87,7 +87,7 @@ pub fn BehindCell(store: Store) -> impl IntoView {
                 .last()
                 .map(|l| l.behind.iter().map(|b| b.0.clone()).collect())
                 .unwrap_or_default();
-            names.sort();
+            crate::pure::order::sort_texts(&mut names);
             names
                 .iter()
                 .zip(LINES)
@@ -120,7 +120,7 @@ pub fn BehindCell(store: Store) -> impl IntoView {
                 .map(|l| l.behind.iter().map(|b| b.0.clone()).collect())
                 .unwrap_or_default()
         });
-        names.sort();
+        crate::pure::order::sort_texts(&mut names);
         names.into_iter().zip(LINES).map(|(name, class)| view! { <span class="legend"><svg width="14" height="4" aria-hidden="true"><line class=format!("line {class}") x1="0" x2="14" y1="2" y2="2" /></svg> {name}</span> }).collect_view()
     };
     let unknown = move || {
@@ -174,7 +174,7 @@ fn lanes(store: Store, events: &EventList) -> AnyView {
         .managers
         .with_untracked(|m| m.value.iter().flatten().map(|m| m.name.clone()).collect());
     names.extend(led.iter().map(|l| l.0.clone()));
-    names.sort();
+    crate::pure::order::sort_texts(&mut names);
     names.dedup();
     names.truncate(7);
     let height = 26.0 * names.len() as f64 + 26.0;

@@ -61,14 +61,9 @@ pub fn Managers(store: Store) -> impl IntoView {
 fn verdict(s: &GroupStatus, behind: Option<(String, u64)>) -> (Mark, String, String, bool) {
     let needed = s.voters / 2 + 1;
     if s.leader_id.is_none() {
-        let answers = if s.reachable_voters == 1 {
-            "answers"
-        } else {
-            "answer"
-        };
         return (
             Mark::ManagerUnreachable,
-            format!("No leader. {} of {} managers {answers}, {needed} are needed.", s.reachable_voters, s.voters),
+            format!("No leader. {needed} of {} managers must reach each other.", s.voters),
             "All nodes go on serving, on their leases. Nothing can be changed until enough managers are back.".to_owned(),
             true,
         );

@@ -48,7 +48,12 @@ pub fn Ruler(store: Store) -> impl IntoView {
     let rows = move || {
         store.managers.with(|m| {
             let mut sorted: Vec<&Manager> = m.value.iter().flatten().collect();
-            sorted.sort_by_key(|m| (m.role != ManagerRole::Leader, m.name.clone()));
+            crate::pure::order::sort_by(&mut sorted, |a, b| {
+                let follows = |m: &Manager| m.role != ManagerRole::Leader;
+                follows(a)
+                    .cmp(&follows(b))
+                    .then_with(|| a.name.cmp(&b.name))
+            });
             sorted
                 .into_iter()
                 .map(|m| row(store, m, axis.get_untracked()))

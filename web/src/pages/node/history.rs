@@ -1,16 +1,80 @@
 //! What the node was in the last days, by its events.
 
 use super::View;
-use crate::data::store::Store;
+use crate::data::api::{self, Failure};
+use crate::data::store::{Remote, Store};
 use crate::pure::timeline::{self, Stretch};
-use crate::pure::{clock, format};
+use crate::pure::{clock, format, order};
 use crate::ui::cell;
 use krakend_api::{EventKind, EventList};
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 
 const DAYS: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
 const WIDTH: f64 = 640.0;
+/// Events of one answer, and how many answers are asked for at most when the page opens.
+const PAGE: usize = 1_000;
+const MAX_PAGES: usize = 20;
+
+/// The node's own events of these days: all of them once, then what is new with every beat.
+pub fn events(store: Store, id: String) -> RwSignal<Remote<EventList>> {
+    let into = RwSignal::new(Remote::<EventList>::default());
+    Effect::new(move |before: Option<()>| {
+        store.beat.track();
+        let (id, pages) = (id.clone(), if before.is_none() { MAX_PAGES } else { 1 });
+        let since = store.now_ms() - DAYS * DAY_MS;
+        spawn_local(async move {
+            let read = read(&id, pages, since).await;
+            // The page may be gone by now.
+            into.try_update(|into| match read {
+                Ok(list) => {
+                    into.failure = None;
+                    merge(into.value.get_or_insert_with(none), list);
+                }
+                Err(failure) => into.failure = Some(failure.text()),
+            });
+        });
+    });
+    into
+}
+
+/// Newest first; only those about the node, so that few are kept.
+async fn read(id: &str, pages: usize, since: i64) -> Result<EventList, Failure> {
+    let mut found = none();
+    let mut cursor = String::new();
+    for _ in 0..pages {
+        let path = format!("/v1/events?history=true&limit={PAGE}&consistency=stale{cursor}");
+        let list: EventList = api::get(&path).await?;
+        let last = list.events.last().and_then(|e| clock::parse(&e.time));
+        let own = list.events.into_iter();
+        found
+            .events
+            .extend(own.filter(|e| e.subject_id.as_deref() == Some(id)));
+        match list.next_cursor {
+            Some(next) if last.is_none_or(|at| at >= since) => cursor = format!("&cursor={next}"),
+            _ => break,
+        }
+    }
+    Ok(found)
+}
+
+fn none() -> EventList {
+    EventList {
+        events: Vec::new(),
+        oldest_index: 0,
+        next_cursor: None,
+    }
+}
+
+/// Answers may come in any order, and overlap.
+fn merge(all: &mut EventList, more: EventList) {
+    all.events.extend(more.events);
+    order::sort_by(&mut all.events, |a, b| {
+        (b.index, b.position).cmp(&(a.index, a.position))
+    });
+    all.events.dedup_by_key(|e| (e.index, e.position));
+}
 
 /// One line of 14 days with the versions that were applied.
 #[component]

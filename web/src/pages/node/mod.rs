@@ -63,9 +63,7 @@ pub fn NodePage(store: Store, id: String) -> impl IntoView {
             route::encode(&fleet)
         )
     });
-    let events = resource::live::<EventList>(store, || {
-        "/v1/events?history=true&limit=1000&consistency=stale".to_owned()
-    });
+    let events = history::events(store, id.clone());
     let page = View {
         id: StoredValue::new(id),
         node,

@@ -1,11 +1,13 @@
 //! All nodes of the fleet: filter, sort, and a table that draws what is seen.
 
 mod add;
+mod columns;
 pub mod row;
 mod table;
 
 use crate::data::navigation;
 use crate::data::store::Store;
+use crate::pure::columns::Column;
 use crate::pure::event::Mark;
 use crate::pure::nodes::{self, Configuration, Filter, Order};
 use crate::pure::route;
@@ -23,6 +25,7 @@ use leptos::prelude::*;
 pub struct View {
     pub filter: Memo<Filter>,
     pub order: RwSignal<Order>,
+    pub columns: RwSignal<Vec<Column>>,
     /// Positions in the store's list.
     pub rows: Memo<Vec<usize>>,
 }
@@ -49,6 +52,7 @@ pub fn Nodes(store: Store) -> impl IntoView {
     let page = View {
         filter,
         order,
+        columns: columns::remembered(),
         rows,
     };
     let adding = RwSignal::new(false);
@@ -164,6 +168,7 @@ fn Toolbar(store: Store, page: View) -> impl IntoView {
                 let (shown, all) = (page.rows.with(Vec::len), store.nodes.with(|n| n.value.as_ref().map_or(0, Vec::len)));
                 (shown < all).then(|| format!("{shown} of {all} shown"))
             }}</span>
+            <columns::Chooser columns=page.columns />
         </div>
     }
 }

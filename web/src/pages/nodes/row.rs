@@ -1,6 +1,7 @@
 //! One row of the table.
 
 use crate::data::store::Store;
+use crate::pure::columns::Column;
 use crate::pure::event::Mark;
 use crate::pure::nodes::{error_ratio, trouble};
 use crate::pure::rollout::{self, Step};
@@ -16,7 +17,7 @@ const BAR_PX: f64 = 48.0;
 /// Median p99 of those that report, when there are enough to speak of peers.
 pub fn median(nodes: &[Node]) -> Option<f64> {
     let mut values: Vec<f64> = nodes.iter().filter_map(|n| n.latency_p99_ms).collect();
-    values.sort_by(f64::total_cmp);
+    crate::pure::order::sort_by(&mut values, f64::total_cmp);
     (values.len() >= 3).then(|| values[values.len() / 2])
 }
 
@@ -92,8 +93,17 @@ pub fn runtime(node: &Node) -> String {
     format!("{name} {version}")
 }
 
-/// The row; `most` is the largest p99, for the bars.
-pub fn view(store: Store, node: &Node, median: Option<f64>, most: f64) -> impl IntoView + use<> {
+/// What a row is drawn with.
+pub struct Peers<'a> {
+    pub columns: &'a [Column],
+    /// Of those that report, when there are enough to speak of peers.
+    pub median: Option<f64>,
+    /// The largest p99, for the bars.
+    pub most: f64,
+}
+
+/// The row.
+pub fn view(store: Store, node: &Node, peers: &Peers<'_>) -> AnyView {
     let (mark, word) = state(node);
     let class = match (node.state, trouble(node)) {
         (NodeState::Removed, _) => "gone",
@@ -108,48 +118,115 @@ pub fn view(store: Store, node: &Node, median: Option<f64>, most: f64) -> impl I
         <td class="c-host"><a class="row-link" href=format!("/nodes/{}", node.id)>{node.name.clone()}</a></td>
     };
     let rest = match node.state {
-        NodeState::Removed => removed(store, node).into_any(),
-        _ => figures(store, node, median, most).into_any(),
+        NodeState::Removed => removed(store, node, peers.columns.len()).into_any(),
+        _ => peers
+            .columns
+            .iter()
+            .skip(Column::FIXED)
+            .map(|column| figure(store, node, *column, peers))
+            .collect_view()
+            .into_any(),
     };
-    view! { <tr class=class data-testid="node-row" data-name=node.name.clone() data-state=mark::of_node(node.state).1>{first} {rest}</tr> }
+    view! { <tr class=class data-testid="node-row" data-name=node.name.clone() data-state=mark::of_node(node.state).1>{first} {rest}</tr> }.into_any()
 }
 
-fn removed(store: Store, node: &Node) -> impl IntoView + use<> {
+fn removed(store: Store, node: &Node, columns: usize) -> AnyView {
     let at = clock::parse(&node.state_since);
     let when = at.map(|at| store.zone().moment(at, store.now_ms()));
     let text = format!(
         "removed {}; its statistics stay until their windows run out",
         when.unwrap_or_default()
     );
-    view! { <td class="c-rest" colspan="10" title=at.map(clock::utc)>{text}</td> }
+    // The line beside the rate is a column of its own.
+    let span = columns.saturating_sub(Column::FIXED) + 1;
+    view! { <td class="c-rest" colspan=span title=at.map(clock::utc)>{text}</td> }.into_any()
 }
 
-fn figures(store: Store, node: &Node, median: Option<f64>, most: f64) -> impl IntoView + use<> {
+fn number(class: &'static str, content: AnyView) -> AnyView {
+    view! { <td class=class>{content}</td> }.into_any()
+}
+
+fn text(class: &'static str, text: String) -> AnyView {
+    let title = text.clone();
+    view! { <td class=class title=title>{text}</td> }.into_any()
+}
+
+fn figure(store: Store, node: &Node, column: Column, peers: &Peers<'_>) -> AnyView {
     let silent = node.state != NodeState::Active;
-    let (mark, words) = configuration(node);
-    let spark = chart::sparkline(&node.recent_requests_per_s, 60.0, 16.0);
-    let p99 = node.latency_p99_ms.filter(|_| !silent);
-    let outlier = p99.zip(median).is_some_and(|(p99, m)| p99 > OUTLIER * m);
-    let bar = p99.map(|ms| (ms / most.max(1.0) * BAR_PX).max(1.0));
-    let lease = node.lease_expires_at.as_deref().and_then(clock::parse);
-    let left = move || lease.map(|at| format::duration(at - store.clock_ms.get_untracked()));
     let known = |value: Option<f64>| value.filter(|_| !silent);
-    let errors = error_ratio(node).filter(|_| !silent);
-    view! {
-        <td class="c-configuration"><MarkIcon mark /> <span class="words" title=node.refusal.clone()>{words}</span></td>
-        <td class="c-generation number">{node.applied_generation.map_or_else(none, |g| format::integer(g).into_any())}</td>
-        <td class="c-spark"><svg class="spark-cell" width="60" height="16" viewBox="0 0 60 16" aria-hidden="true"><path class="line s-all" d=spark /></svg></td>
-        <td class="c-requests number">{known(node.requests_per_s).map_or_else(none, |r| with_unit(format!("{r:.1}"), ""))} <span class="unit phone">" req/s"</span></td>
-        <td class="c-errors number">{errors.map_or_else(none, |e| with_unit(format::percent(e), "%"))}</td>
-        <td class="c-p99 number" class:outlier=outlier>
-            <span class="p99">
-                {bar.map(|width| view! { <svg class="bar" class:slow=outlier width=BAR_PX height="6" aria-hidden="true"><rect x=BAR_PX - width width=width height="6" rx="1" /></svg> })}
-                <span>{latency(p99)}</span>
-            </span>
-        </td>
-        <td class="c-cpu number">{known(node.cpu_percent).map_or_else(none, |c| with_unit(format!("{c:.0}"), "%"))}</td>
-        <td class="c-memory number">{node.memory_bytes.filter(|_| !silent).map_or_else(none, bytes)}</td>
-        <td class="c-runtime">{runtime(node)}</td>
-        <td class="c-lease number">{left}</td>
+    match column {
+        Column::State | Column::Node | Column::Host => ().into_any(),
+        Column::Configuration => {
+            let (mark, words) = configuration(node);
+            view! { <td class="c-configuration"><MarkIcon mark /> <span class="words" title=node.refusal.clone()>{words}</span></td> }.into_any()
+        }
+        Column::Generation => number(
+            "c-generation number",
+            node.applied_generation
+                .map_or_else(none, |g| format::integer(g).into_any()),
+        ),
+        Column::Requests => {
+            let spark = chart::sparkline(&node.recent_requests_per_s, 60.0, 16.0);
+            let rate =
+                known(node.requests_per_s).map_or_else(none, |r| with_unit(format!("{r:.1}"), ""));
+            view! {
+                <td class="c-spark"><svg class="spark-cell" width="60" height="16" viewBox="0 0 60 16" aria-hidden="true"><path class="line s-all" d=spark /></svg></td>
+                <td class="c-requests number">{rate} <span class="unit phone">" req/s"</span></td>
+            }.into_any()
+        }
+        Column::Errors => number(
+            "c-errors number",
+            known(error_ratio(node)).map_or_else(none, |e| with_unit(format::percent(e), "%")),
+        ),
+        Column::P99 => {
+            let p99 = known(node.latency_p99_ms);
+            let outlier = p99
+                .zip(peers.median)
+                .is_some_and(|(p99, m)| p99 > OUTLIER * m);
+            let bar = p99.map(|ms| (ms / peers.most.max(1.0) * BAR_PX).max(1.0));
+            view! {
+                <td class="c-p99 number" class:outlier=outlier>
+                    <span class="p99">
+                        {bar.map(|width| view! { <svg class="bar" class:slow=outlier width=BAR_PX height="6" aria-hidden="true"><rect x=BAR_PX - width width=width height="6" rx="1" /></svg> })}
+                        <span>{latency(p99)}</span>
+                    </span>
+                </td>
+            }.into_any()
+        }
+        Column::Cpu => number(
+            "c-cpu number",
+            known(node.cpu_percent).map_or_else(none, |c| with_unit(format!("{c:.0}"), "%")),
+        ),
+        Column::Memory => number(
+            "c-memory number",
+            node.memory_bytes
+                .filter(|_| !silent)
+                .map_or_else(none, bytes),
+        ),
+        Column::Connections => number(
+            "c-connections number",
+            node.connections
+                .filter(|_| !silent)
+                .map_or_else(none, |c| format::integer(c).into_any()),
+        ),
+        Column::Runtime => text("c-runtime", runtime(node)),
+        Column::Address => text("c-address", node.gateway_address.clone()),
+        Column::Program => text("c-program", node.version.clone()),
+        Column::Manager => text(
+            "c-manager",
+            node.session_manager
+                .clone()
+                .unwrap_or_else(|| "none".to_owned()),
+        ),
+        Column::Joined => {
+            let at = clock::parse(&node.joined_at);
+            let when = at.map(|at| store.zone().moment(at, store.now_ms()));
+            view! { <td class="c-joined" title=at.map(clock::utc)>{when}</td> }.into_any()
+        }
+        Column::Lease => {
+            let lease = node.lease_expires_at.as_deref().and_then(clock::parse);
+            let left = lease.map(|at| format::duration(at - store.clock_ms.get_untracked()));
+            view! { <td class="c-lease number">{left}</td> }.into_any()
+        }
     }
 }

@@ -13,7 +13,6 @@ use wasm_bindgen::closure::Closure;
 
 const ROW_PX: f64 = 36.0;
 const PHONE_ROW_PX: f64 = 63.0;
-const COLUMNS: usize = 13;
 
 /// The rows that the filter lets through.
 #[component]
@@ -51,10 +50,12 @@ pub fn Table(store: Store, page: View) -> impl IntoView {
         let rows = page.rows.with(Vec::len);
         nodes::window(top, height, row, rows)
     });
-    let head = Column::ALL
-        .into_iter()
-        .map(|column| view! { <HeadCell page column /> })
-        .collect_view();
+    let head = move || {
+        let columns = page.columns.get().into_iter();
+        columns
+            .map(|column| view! { <HeadCell page column /> })
+            .collect_view()
+    };
     let median = Memo::new(move |_| {
         store
             .nodes
@@ -71,19 +72,25 @@ pub fn Table(store: Store, page: View) -> impl IntoView {
         let row_px = scroll.get().2;
         let rows = page.rows.get();
         let total = rows.len();
-        let (median, most) = (median.get(), most.get());
+        let columns = page.columns.get();
+        let peers = row::Peers {
+            columns: &columns,
+            median: median.get(),
+            most: most.get(),
+        };
+        let span = columns.len() + 1;
         let drawn = store.nodes.with(|n| {
             let nodes = n.value.as_deref().unwrap_or_default();
             rows.get(from..to.min(total))
                 .unwrap_or_default()
                 .iter()
                 .filter_map(|at| nodes.get(*at))
-                .map(|node| row::view(store, node, median, most))
+                .map(|node| row::view(store, node, &peers))
                 .collect_view()
         });
         let space = |rows: usize| {
             (rows > 0).then(|| view! {
-                <tr class="space" aria-hidden="true"><td colspan=COLUMNS><svg width="1" height=rows as f64 * row_px></svg></td></tr>
+                <tr class="space" aria-hidden="true"><td colspan=span><svg width="1" height=rows as f64 * row_px></svg></td></tr>
             })
         };
         view! { {space(from)} {drawn} {space(total.saturating_sub(to))} }
@@ -93,7 +100,7 @@ pub fn Table(store: Store, page: View) -> impl IntoView {
             <table class="table nodes-table" data-testid="nodes-table" aria-rowcount=move || page.rows.with(Vec::len)>
                 <thead>
                     <tr>{head}</tr>
-                    {move || sums_row(store)}
+                    {move || sums_row(store, &page.columns.get())}
                 </thead>
                 <tbody>{body}</tbody>
             </table>
@@ -125,13 +132,13 @@ fn HeadCell(page: View, column: Column) -> impl IntoView {
     );
     let class = format!(
         "c-{}{}",
-        key(column),
+        column.key(),
         if column.is_number() { " number" } else { "" }
     );
     view! {
         {spark}
         <th class=class aria-sort=sort scope="col">
-            <button type="button" class="head-sort" data-testid=format!("sort-{}", key(column)) on:click=move |_| page.order.update(|order| *order = nodes::clicked(order, column))>
+            <button type="button" class="head-sort" data-testid=format!("sort-{}", column.key()) on:click=move |_| page.order.update(|order| *order = nodes::clicked(order, column))>
                 {column.name()}
                 {move || place.get().map(|(at, descends, levels)| view! {
                     <IconView icon=if descends { Icon::Sorted } else { Icon::SortedUp } />
@@ -142,54 +149,64 @@ fn HeadCell(page: View, column: Column) -> impl IntoView {
     }
 }
 
-fn key(column: Column) -> &'static str {
-    match column {
-        Column::State => "state",
-        Column::Node => "node",
-        Column::Host => "host",
-        Column::Configuration => "configuration",
-        Column::Generation => "generation",
-        Column::Requests => "requests",
-        Column::Errors => "errors",
-        Column::P99 => "p99",
-        Column::Cpu => "cpu",
-        Column::Memory => "memory",
-        Column::Runtime => "runtime",
-        Column::Lease => "lease",
-    }
-}
-
-fn sums_row(store: Store) -> impl IntoView {
+fn sums_row(store: Store, columns: &[Column]) -> AnyView {
     let now_ms = store.clock_ms.get();
     let sums: Sums = store
         .nodes
         .with(|n| nodes::sums(n.value.as_deref().unwrap_or_default(), now_ms));
-    let p99 = store.now.get().latency.p99_ms;
-    let on = sums.desired.map_or_else(
-        || "no version".to_owned(),
-        |v| format!("{} of {} on v{v}", sums.applied, sums.total),
-    );
     let running = store.newest.with(|n| {
         let newest = n.value.as_ref().and_then(Option::as_ref);
         newest.is_some_and(|n| rollout::is_running(&n.rollout))
     });
+    let cells = columns
+        .iter()
+        .skip(Column::FIXED)
+        .map(|column| sum(store, &sums, *column, running))
+        .collect_view();
+    view! {
+        <tr class="sums">
+            <td colspan="3" class="c-state">{format!("Fleet, {} of {} reporting", sums.reporting, sums.total)}</td>
+            {cells}
+        </tr>
+    }
+    .into_any()
+}
+
+fn sum(store: Store, sums: &Sums, column: Column, running: bool) -> AnyView {
     let percent = |share: Option<f64>| match share {
         Some(share) => row::with_unit(format::percent(share), "%"),
         None => row::none(),
     };
-    view! {
-        <tr class="sums">
-            <td colspan="3" class="c-state">{format!("Fleet, {} of {} reporting", sums.reporting, sums.total)}</td>
-            <td class="c-configuration">{on}</td>
-            <td class="c-generation number" class:running=running></td>
-            <td class="c-spark"></td>
-            <td class="c-requests number">{sums.requests_per_s.map_or_else(row::none, |r| row::with_unit(format!("{r:.1}"), ""))}</td>
-            <td class="c-errors number">{percent(sums.error_ratio)}</td>
-            <td class="c-p99 number">{row::latency(p99)}</td>
-            <td class="c-cpu number">{sums.cpu_percent.map_or_else(row::none, |p| row::with_unit(format!("{p:.0}"), "%"))}</td>
-            <td class="c-memory number">{sums.memory_bytes.map_or_else(row::none, row::bytes)}</td>
-            <td class="c-runtime"></td>
-            <td class="c-lease number">{sums.lease_left_ms.map(|ms| format!("min {}", format::duration(ms)))}</td>
-        </tr>
+    let content = match column {
+        Column::Configuration => sums
+            .desired
+            .map_or_else(
+                || "no version".to_owned(),
+                |v| format!("{} of {} on v{v}", sums.applied, sums.total),
+            )
+            .into_any(),
+        Column::Requests => sums
+            .requests_per_s
+            .map_or_else(row::none, |r| row::with_unit(format!("{r:.1}"), "")),
+        Column::Errors => percent(sums.error_ratio),
+        Column::P99 => row::latency(store.now.get().latency.p99_ms),
+        Column::Cpu => sums
+            .cpu_percent
+            .map_or_else(row::none, |p| row::with_unit(format!("{p:.0}"), "%")),
+        Column::Memory => sums.memory_bytes.map_or_else(row::none, row::bytes),
+        Column::Lease => sums
+            .lease_left_ms
+            .map(|ms| format!("min {}", format::duration(ms)))
+            .into_any(),
+        _ => ().into_any(),
+    };
+    let mut class = format!("c-{}", column.key());
+    if column.is_number() {
+        class.push_str(" number");
     }
+    if running && column == Column::Generation {
+        class.push_str(" running");
+    }
+    let spark = (column == Column::Requests).then(|| view! { <td class="c-spark"></td> });
+    view! { {spark} <td class=class>{content}</td> }.into_any()
 }

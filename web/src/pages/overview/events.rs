@@ -29,7 +29,8 @@ fn list(store: Store, events: &[Event]) -> AnyView {
         .take(SHOWN)
         .map(|e| row(store, e))
         .collect_view();
-    view! { <ul class="rows event-rows">{rows}</ul> }.into_any()
+    view! { <ul class="rows event-rows" tabindex="0" aria-labelledby="events-title">{rows}</ul> }
+        .into_any()
 }
 
 fn row(store: Store, event: &Event) -> impl IntoView + use<> {

@@ -35,7 +35,7 @@ pub fn ManagersCell(store: Store) -> impl IntoView {
 
 fn rows(managers: &[Manager]) -> impl IntoView + use<> {
     let mut sorted: Vec<&Manager> = managers.iter().collect();
-    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    crate::pure::order::sort_by(&mut sorted, |a, b| a.name.cmp(&b.name));
     sorted.into_iter().map(row).collect_view()
 }
 

@@ -94,7 +94,7 @@ fn grid(store: Store, nodes: &[Node]) -> AnyView {
 
 fn median(nodes: &[Node]) -> Option<f64> {
     let mut values: Vec<f64> = nodes.iter().filter_map(|n| n.latency_p99_ms).collect();
-    values.sort_by(f64::total_cmp);
+    crate::pure::order::sort_by(&mut values, f64::total_cmp);
     (values.len() >= 3).then(|| values[values.len() / 2])
 }
 

@@ -1,5 +1,54 @@
 use super::*;
 
+#[test]
+fn the_table_has_every_step_of_every_series_once() {
+    let sample = |from, value| Sample {
+        from,
+        to: from + 10,
+        value,
+    };
+    let series = |class, label, samples| Series {
+        class,
+        label,
+        area: false,
+        samples,
+    };
+    let chart = Chart {
+        from: 10,
+        to: 40,
+        logarithmic: false,
+        series: vec![
+            series(
+                "s-all",
+                "",
+                vec![
+                    sample(0, Some(9.0)),
+                    sample(10, Some(1.0)),
+                    sample(20, None),
+                ],
+            ),
+            series(
+                "s-p99",
+                "p99",
+                vec![sample(10, Some(5.0)), sample(30, Some(7.0))],
+            ),
+        ],
+        moments: Vec::new(),
+        offset_min: 0,
+    };
+    let rows = chart.rows();
+    assert_eq!(
+        rows,
+        [
+            (10, vec![Some(1.0), Some(5.0)]),
+            (20, vec![None, None]),
+            (30, vec![None, Some(7.0)]),
+        ]
+    );
+    assert_eq!(chart.series[0].name(), "all");
+    assert_eq!(chart.series[1].name(), "p99");
+}
+
 const MINUTE: i64 = 60_000;
 
 fn samples(values: &[Option<f64>]) -> Vec<Sample> {

@@ -86,7 +86,7 @@ fn a_lost_leader_comes_before_everything_else() {
     let verdict = judge(&lost, &[node("a")]);
     assert_eq!(
         verdict.title,
-        "No leader. 1 of 3 managers answers, 2 are needed."
+        "No leader. 2 of 3 managers must reach each other."
     );
     assert_eq!(verdict.tone, Tone::Bad);
 }

@@ -1,5 +1,7 @@
 //! Endpoints and backends: lines, heat, top errors.
 
+mod range;
+
 use crate::data::navigation;
 use crate::data::resource;
 use crate::data::store::{Remote, Store};
@@ -8,7 +10,7 @@ use crate::pure::chart::Chart;
 use crate::pure::event;
 use crate::pure::heat::{self, Measure};
 use crate::pure::series::Input;
-use crate::pure::{clock, format, route};
+use crate::pure::{clock, format, order, route};
 use crate::ui::cell;
 use crate::ui::chart::LineChart;
 use crate::ui::control::{Choice, Ranges, Segments};
@@ -24,6 +26,8 @@ const TOP: usize = 50;
 #[derive(Clone, Copy)]
 struct View {
     statistics: RwSignal<Remote<Statistics>>,
+    /// The stretch that the address names.
+    named: Memo<Option<(i64, i64)>>,
     measure: RwSignal<Measure>,
     order: RwSignal<String>,
     all: RwSignal<bool>,
@@ -39,12 +43,17 @@ pub fn Traffic(store: Store) -> impl IntoView {
             .unwrap_or_default()
     });
     let order = RwSignal::new("requests".to_owned());
+    let named = Memo::new(move |_| store.place.with(range::window));
     let statistics = resource::live::<Statistics>(store, move || {
-        let (fleet, range, order) = (
-            store.fleet_name.get(),
-            store.range_s.get().to_string(),
-            order.get(),
-        );
+        let (fleet, order) = (store.fleet_name.get(), order.get());
+        let (range, from, to) = match named.get() {
+            Some((from, to)) => (String::new(), clock::rfc3339(from), clock::rfc3339(to)),
+            None => (
+                store.range_s.get().to_string(),
+                String::new(),
+                String::new(),
+            ),
+        };
         let (node, top) = (node.get(), TOP.to_string());
         route::address(
             "/v1/statistics",
@@ -52,6 +61,8 @@ pub fn Traffic(store: Store) -> impl IntoView {
                 ("fleet", &fleet),
                 ("node", &node),
                 ("range_s", &range),
+                ("from", &from),
+                ("to", &to),
                 ("top", &top),
                 ("order", &order),
                 ("consistency", "stale"),
@@ -60,6 +71,7 @@ pub fn Traffic(store: Store) -> impl IntoView {
     });
     let page = View {
         statistics,
+        named,
         measure: RwSignal::new(Measure::P99),
         order,
         all: RwSignal::new(false),
@@ -84,24 +96,23 @@ pub fn Traffic(store: Store) -> impl IntoView {
         });
         out
     });
-    let choose =
-        move |id: String| navigation::replace(store, &route::address("/traffic", &[("node", &id)]));
-    let shown = move || {
-        page.statistics.with(|s| {
-            let s = s.value.as_ref()?;
-            let (from, to) = (clock::parse(&s.from)?, clock::parse(&s.to)?);
-            let now = store.now_ms();
-            Some(format!(
-                "{} to {}",
-                store.zone().moment(from, now),
-                store.zone().moment(to, now)
-            ))
-        })
+    let choose = move |id: String| {
+        let kept = |key| {
+            store
+                .place
+                .with_untracked(|p| p.get(key).map(str::to_owned))
+        };
+        let (from, to) = (
+            kept("from").unwrap_or_default(),
+            kept("to").unwrap_or_default(),
+        );
+        let pairs = [("node", id.as_str()), ("from", &from), ("to", &to)];
+        navigation::replace(store, &route::address("/traffic", &pairs));
     };
     let actions = view! {
-        <span class="context hide-phone">{shown}</span>
         <Choice label="Node" choices chosen=node choose />
         <Ranges store />
+        <range::Between store named />
     }
     .into_any();
     view! {
@@ -135,12 +146,13 @@ fn line(store: Store, page: View, make: fn(&Input<'_>) -> Chart) -> Memo<Chart> 
         let moments = store
             .events
             .with(|e| event::moments(e.value.as_deref().unwrap_or_default()));
+        let (now_ms, range_s) = range::shown(store, page.named.get());
         page.statistics.with(|s| {
             make(&Input {
                 statistics: s.value.as_ref(),
                 now: None,
-                now_ms: store.clock_ms.get(),
-                range_s: store.range_s.get(),
+                now_ms,
+                range_s,
                 offset_min: store.zone().offset_min,
                 moments: &moments,
             })
@@ -280,14 +292,14 @@ fn endpoints(store: Store, page: View, s: &Statistics) -> AnyView {
     let mut list: Vec<&EndpointTotals> = s.endpoints.iter().collect();
     let errors = |e: &EndpointTotals| e.totals.status_4xx + e.totals.status_5xx;
     match page.order.get().as_str() {
-        "errors" => list.sort_by_key(|e| std::cmp::Reverse(errors(e))),
-        "p99" => list.sort_by(|a, b| {
+        "errors" => order::sort_by(&mut list, |a, b| errors(b).cmp(&errors(a))),
+        "p99" => order::sort_by(&mut list, |a, b| {
             b.latency
                 .p99_ms
                 .unwrap_or(-1.0)
                 .total_cmp(&a.latency.p99_ms.unwrap_or(-1.0))
         }),
-        _ => list.sort_by_key(|e| std::cmp::Reverse(e.totals.requests)),
+        _ => order::sort_by(&mut list, |a, b| b.totals.requests.cmp(&a.totals.requests)),
     }
     let more = list.len().saturating_sub(FEW);
     if !page.all.get() {
@@ -296,7 +308,7 @@ fn endpoints(store: Store, page: View, s: &Statistics) -> AnyView {
     let now = store.now_ms();
     let range = (
         clock::parse(&s.from).unwrap_or(now - i64::from(store.range_s.get()) * 1000),
-        clock::parse(&s.to).unwrap_or(now),
+        clock::parse(&s.to).unwrap_or(now).min(now),
     );
     let seconds = ((range.1 - range.0) as f64 / 1000.0).max(1.0);
     let mut p99: Vec<f64> = s
@@ -304,7 +316,7 @@ fn endpoints(store: Store, page: View, s: &Statistics) -> AnyView {
         .iter()
         .filter_map(|e| e.latency.p99_ms)
         .collect();
-    p99.sort_by(f64::total_cmp);
+    order::sort_by(&mut p99, f64::total_cmp);
     let median = p99.get(p99.len() / 2).copied().unwrap_or(f64::MAX);
     let rows = list
         .into_iter()
@@ -362,7 +374,7 @@ fn BackendsCell(store: Store, page: View) -> impl IntoView {
                 if s.backends.is_empty() {
                     return view! { <p class="calm">"No call to a backend in this range."</p> }.into_any();
                 }
-                let seconds = f64::from(store.range_s.get()).max(1.0);
+                let seconds = f64::from(range::shown(store, page.named.get()).1).max(1.0);
                 let rows = s.backends.iter().take(FEW).map(|b| {
                     let name = backend_name(b);
                     view! {
@@ -385,7 +397,7 @@ fn ErrorsCell(store: Store, page: View) -> impl IntoView {
     let range = move || {
         format!(
             "requests in {}",
-            format::duration(i64::from(store.range_s.get()) * 1000)
+            format::duration(i64::from(range::shown(store, page.named.get()).1) * 1000)
         )
     };
     view! {
