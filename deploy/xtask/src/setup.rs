@@ -20,7 +20,7 @@ struct Need {
     required: bool,
 }
 
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     Need {
         what: "a compiler for WebAssembly",
         packages: &["rustc-web", "cargo-web", "rust-web-src"],
@@ -43,6 +43,12 @@ const NEEDS: [Need; 4] = [
         what: "chromedriver",
         packages: &["chromium-driver"],
         there: || run::on_path("chromedriver").is_some(),
+        required: false,
+    },
+    Need {
+        what: "npm, for axe-core",
+        packages: &["npm"],
+        there: || run::on_path("npm").is_some(),
         required: false,
     },
 ];

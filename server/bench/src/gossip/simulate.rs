@@ -19,7 +19,7 @@ impl Plan {
             0..=10 => (3_600_000, 40),
             11..=100 => (3_600_000, 20),
             101..=1_000 => (60_000, 8),
-            // A virtual second of 5,000 members takes some five real ones, and 4.5 GB of memory.
+            // Thousands of members take much more time and memory than hundreds.
             _ => (10_000, 3),
         };
         match quick {
