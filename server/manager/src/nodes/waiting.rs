@@ -19,8 +19,8 @@ use crate::{app::App, clock};
 
 /// Then the question is answered with a refusal, which the node asks again.
 const KEEP: Duration = Duration::from_secs(60);
-/// Further nodes are refused at once, and ask every few seconds.
-const MAX_KEPT: usize = 1_024;
+/// Further nodes are refused at once, and ask every few seconds: with each change of a node everybody here counts seats.
+const MAX_KEPT: usize = 64;
 /// Who was told to come has registered by then, or does not.
 const COMES_WITHIN: Duration = Duration::from_secs(1);
 
@@ -54,7 +54,8 @@ impl Queue {
     fn enter(&self, order: u64) -> Option<Place<'_>> {
         let mut inner = self.lock();
         let fits = inner.kept.len() < MAX_KEPT && inner.kept.insert(order);
-        fits.then_some(Place { queue: self, order })
+        // Made only where it fits: the end of a place takes the lock.
+        fits.then(|| Place { queue: self, order })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
