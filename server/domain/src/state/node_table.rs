@@ -27,9 +27,17 @@ impl NodeTable {
     }
 
     /// The nodes of a fleet, by id.
-    pub(crate) fn of_fleet(&self, fleet: &FleetName) -> impl Iterator<Item = &NodeRecord> {
-        let ids = self.by_fleet.get(fleet).into_iter().flatten();
-        ids.filter_map(|id| self.by_id.get(id))
+    pub(crate) fn of_fleet<'s>(
+        &'s self,
+        fleet: &FleetName,
+    ) -> impl Iterator<Item = &'s NodeRecord> {
+        let ids = self.by_fleet.get(fleet);
+        // To find each of many takes longer than to walk past the others.
+        let many = ids.is_some_and(|ids| ids.len() > self.by_id.len() / 4);
+        let walked = many.then(|| self.by_id.values().filter(move |it| it.fleet == *fleet));
+        let found = ids.filter(|_| !many).into_iter().flatten();
+        let found = found.filter_map(|id| self.by_id.get(id));
+        walked.into_iter().flatten().chain(found)
     }
 
     pub(crate) fn insert(&mut self, node: NodeRecord) {
@@ -104,13 +112,19 @@ mod tests {
             table.insert(node(id, fleet));
         }
         assert_eq!(in_fleet(&table, "a"), [1, 3]);
+        // Few among many are found, and not walked to.
+        for id in 4..30 {
+            table.insert(node(id, "c"));
+        }
+        assert_eq!(in_fleet(&table, "a"), [1, 3]);
+        assert_eq!(in_fleet(&table, "c"), (4..30).collect::<Vec<_>>());
         // It registers again, in another fleet.
         table.insert(node(1, "b"));
         assert_eq!(in_fleet(&table, "a"), [3]);
         assert_eq!(in_fleet(&table, "b"), [1, 2]);
         table.remove(&NodeId(Uuid::from_u128(3)));
         assert!(in_fleet(&table, "a").is_empty());
-        assert_eq!(table.values().count(), 2);
-        assert_eq!(table.by_fleet.len(), 1);
+        assert_eq!(table.values().count(), 28);
+        assert_eq!(table.by_fleet.len(), 2);
     }
 }

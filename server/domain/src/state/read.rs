@@ -23,7 +23,7 @@ impl ClusterState {
     }
 
     /// The nodes of one fleet, without a look at the others.
-    pub fn nodes_of(&self, fleet: &FleetName) -> impl Iterator<Item = &NodeRecord> {
+    pub fn nodes_of<'s>(&'s self, fleet: &FleetName) -> impl Iterator<Item = &'s NodeRecord> {
         self.nodes.of_fleet(fleet)
     }
 
