@@ -141,15 +141,20 @@ pub async fn make_fleets(client: &Client, limit: Duration) -> Result<()> {
 /// # Errors
 /// It does not answer, or with something else.
 pub async fn tokens(client: &Client, manager: usize) -> Result<Vec<Listed>> {
-    let list = get(client, manager, "/v1/tokens").await?;
-    let tokens = list["tokens"].as_array().context("no list of tokens")?;
-    let mut listed: Vec<_> = tokens
-        .iter()
-        .map(|token| Listed {
+    let mut listed = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = get(client, manager, &format!("/v1/tokens?limit=1000{cursor}")).await?;
+        let tokens = page["tokens"].as_array().context("no list of tokens")?;
+        listed.extend(tokens.iter().map(|token| Listed {
             name: token["name"].as_str().unwrap_or_default().to_owned(),
             id: token["id"].as_str().unwrap_or_default().to_owned(),
-        })
-        .collect();
+        }));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
     listed.sort();
     Ok(listed)
 }
