@@ -23,7 +23,8 @@ const MOST_ROWS: i64 = 120;
 async fn run(command: &mut Command, limit: Duration) -> Result<String> {
     let output = tokio::time::timeout(limit, command.kill_on_drop(true).output())
         .await
-        .with_context(|| format!("{command:?} goes on"))??;
+        .with_context(|| format!("{command:?} goes on"))?
+        .with_context(|| format!("{command:?} does not run; `cargo xtask build` makes it"))?;
     ensure!(
         output.status.success(),
         "{}",

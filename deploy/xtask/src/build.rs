@@ -8,10 +8,11 @@ use crate::web::WebArgs;
 use crate::{run, web};
 
 /// What is built together, always: another choice would build dependencies again with other features.
-pub const PACKAGES: [&str; 3] = [
+pub const PACKAGES: [&str; 4] = [
     "krakend-cluster-manager",
     "krakend-node",
     "jepsen-like-tests",
+    "krakend-bench",
 ];
 
 /// Builds the dashboard and the programs.
