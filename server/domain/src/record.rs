@@ -57,6 +57,8 @@ pub enum RecordKey {
     Drain(NodeId),
     /// A gateway's file that is not what its node wrote.
     Drift(NodeId),
+    /// Ids that were members of the group, from feature level 6 on.
+    RemovedManagers,
 }
 
 /// A persisted record that cannot be read.

@@ -65,6 +65,7 @@ impl Topic {
             | RecordKey::IdempotencyAge(..)
             | RecordKey::SeriesMeta
             | RecordKey::AuditAnchor
+            | RecordKey::RemovedManagers
             | RecordKey::Changes => None,
         }
     }

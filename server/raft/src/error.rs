@@ -54,6 +54,8 @@ pub enum FormError {
     Identity(#[from] IdentityError),
     #[error("Raft does not start the group: {0}")]
     Raft(String),
+    #[error("{0}")]
+    Refused(ChangeError),
     #[error("the group is stopped")]
     Stopped,
 }
@@ -158,6 +160,10 @@ pub enum ChangeError {
     Indeterminate(String),
     #[error("Raft refused the change: {0}")]
     Refused(String),
+    #[error(
+        "manager {0} was removed from the group, and an id is not let in twice: to have this machine again, empty its `data_dir` and give it a new join token (`krakend-cluster-manager managers add`)"
+    )]
+    Removed(Uuid),
 }
 
 /// The port for other managers cannot be served.

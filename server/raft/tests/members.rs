@@ -4,7 +4,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use krakend_raft::{ChangeError, GroupHandle, SnapshotSettings};
+use krakend_domain::{Command, FEATURE_LEVEL};
+use krakend_raft::{ChangeError, FormError, GroupHandle, SnapshotSettings};
 use support::*;
 use tokio::net::TcpListener;
 
@@ -47,6 +48,81 @@ async fn a_newcomer_is_a_learner_until_it_is_promoted() {
     joined.promote(id).await.unwrap();
     assert_eq!(voter(&leads, id), Some(true));
     propose(&joined, write(1)).await;
+    second.crash().await;
+    first.crash().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_manager_does_not_come_back_by_a_question_asked_before() {
+    let (mut first, mut second) = one_and_a_learner().await;
+    let (leads, joined) = (first.handle(), second.handle());
+    let raise = Command::RaiseFeatureLevel {
+        level: FEATURE_LEVEL,
+        by: "admin".into(),
+    };
+    propose(&leads, raise).await;
+    let identity = joined.identity();
+    let node = |handle: &GroupHandle| {
+        let members = handle.status().members;
+        let found = members.into_iter().find(|it| it.id == identity.manager_id);
+        found.expect("a member").node
+    };
+    let node = node(&leads);
+    leads.remove(identity.manager_id).await.unwrap();
+    // What a manager that was cut off from the leader does with the newcomer's first question when it is back.
+    let late = leads.add_learner(identity.manager_id, identity.store_id, node);
+    let error = late.await.unwrap_err();
+    assert!(
+        matches!(error, ChangeError::Removed(id) if id == identity.manager_id),
+        "{error}"
+    );
+    assert_eq!(voter(&leads, identity.manager_id), None);
+    second.crash().await;
+    // The removal is in the state, so a leader that starts anew knows of it as well.
+    first.crash().await;
+    first.start().await;
+    let leads = first.handle();
+    let view = leads.linearizable(soon()).await.unwrap();
+    assert!(view.state.is_removed_manager(identity.manager_id));
+    first.crash().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_that_was_removed_before_it_heard_of_its_admission_stops() {
+    let mut first = Manager::new().await;
+    let handle = first.start().await;
+    handle.form(&[], 1).await.unwrap();
+    propose(&handle, bootstrap(handle.group_id().unwrap())).await;
+    let raise = Command::RaiseFeatureLevel {
+        level: FEATURE_LEVEL,
+        by: "admin".into(),
+    };
+    propose(&handle, raise).await;
+    let mut second = Manager::new().await;
+    let joining = second.start().await;
+    let identity = joining.identity();
+    // Let in at an address where nobody is, so that it hears nothing.
+    let mut node = handle.status().members[0].node.clone();
+    node.raft_address = "127.0.0.1:1".into();
+    let adding = {
+        let handle = handle.clone();
+        let (id, store_id) = (identity.manager_id, identity.store_id);
+        tokio::spawn(async move { handle.add_learner(id, store_id, node).await })
+    };
+    until("it is a member", || {
+        voter(&handle, identity.manager_id).is_some()
+    })
+    .await;
+    adding.abort();
+    handle.remove(identity.manager_id).await.unwrap();
+    let peers = [first.address.clone()];
+    let formed = tokio::time::timeout(PATIENCE, joining.form(&peers, 1)).await;
+    let error = formed.expect("it gives up").unwrap_err();
+    assert!(
+        matches!(error, FormError::Refused(ChangeError::Removed(_))),
+        "{error}"
+    );
+    assert!(error.to_string().contains("data_dir"), "{error}");
     second.crash().await;
     first.crash().await;
 }

@@ -4,6 +4,7 @@ mod auditing;
 mod backup;
 mod clock;
 mod configuration;
+mod departed;
 mod epoch;
 mod idempotent;
 mod keyring;
@@ -85,6 +86,8 @@ pub struct ClusterState {
     pub(crate) token_scopes: OrdMap<TokenId, TokenScope>,
     pub(crate) drains: OrdMap<NodeId, DrainOrder>,
     pub(crate) drifts: OrdMap<NodeId, FileDrift>,
+    /// Oldest first.
+    pub(crate) removed_managers: Vector<ManagerId>,
 }
 
 /// Facts about the state as a whole.

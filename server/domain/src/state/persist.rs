@@ -73,6 +73,9 @@ impl ClusterState {
             RecordKey::TokenScope(id) => self.token_scopes.get(id).map(encode),
             RecordKey::Drain(id) => self.drains.get(id).map(encode),
             RecordKey::Drift(id) => self.drifts.get(id).map(encode),
+            RecordKey::RemovedManagers => {
+                (!self.removed_managers.is_empty()).then(|| encode(&self.removed_managers))
+            }
         }
     }
 
@@ -143,6 +146,7 @@ impl ClusterState {
             .chain(self.token_scopes.keys().copied().map(RecordKey::TokenScope))
             .chain(self.drains.keys().copied().map(RecordKey::Drain))
             .chain(self.drifts.keys().copied().map(RecordKey::Drift))
+            .chain([RecordKey::RemovedManagers])
     }
 
     /// Every record, grouped by kind, keys in order within it: two equal states give equal bytes.
@@ -249,6 +253,7 @@ impl ClusterState {
             RecordKey::Drift(id) => {
                 self.drifts.insert(*id, decode(&key, value)?);
             }
+            RecordKey::RemovedManagers => self.removed_managers = decode(&key, value)?,
         }
         Ok(())
     }

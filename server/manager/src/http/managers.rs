@@ -193,6 +193,7 @@ impl From<ChangeError> for Failure {
             ChangeError::LastVoter(_) => (StatusCode::CONFLICT, "last-voter"),
             ChangeError::Wiped(_) => (StatusCode::CONFLICT, "wiped-manager"),
             ChangeError::QuorumAtRisk { .. } => (StatusCode::CONFLICT, "quorum-at-risk"),
+            ChangeError::Removed(_) => (StatusCode::CONFLICT, "removed-manager"),
             ChangeError::StillThere(_) => (StatusCode::CONFLICT, "still-there"),
             ChangeError::CatchingUp { .. } => (StatusCode::CONFLICT, "catching-up"),
             ChangeError::Refused(_) => (StatusCode::CONFLICT, "refused"),

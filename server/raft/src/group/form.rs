@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Inner;
 use crate::{
-    error::FormError,
+    error::{ChangeError, FormError},
     network::{
         AskError, GrantReply, GrantRequest, JoinReply, JoinRequest, ProbeReply, ProbeRequest,
     },
@@ -228,6 +228,9 @@ impl Inner {
                 |mut client, request| async move { client.join(request).await },
             )
             .await;
+        if let Ok(JoinReply::Failed(error @ ChangeError::Removed(_))) = joined {
+            return Err(FormError::Refused(error));
+        }
         Ok(Step::Waiting(match joined {
             Ok(JoinReply::Joined) => format!("the first entries of group {theirs}"),
             Ok(JoinReply::Failed(error)) => error.to_string(),

@@ -94,10 +94,30 @@ impl Inner {
                 return Err(ChangeError::Wiped(id.0));
             }
             Some(known) if known == member => return Ok(()),
-            _ => {}
+            Some(_) => {}
+            None => self.may_come(id).await?,
         }
         let added = self.raft.add_learner(id, member, true);
         within(added).await
+    }
+
+    /// Refuses an id that was removed: its question may be older than the removal. What the newest membership took out is known
+    /// once that is applied.
+    pub(super) async fn may_come(&self, id: MemberId) -> Result<(), ChangeError> {
+        let newest = {
+            let metrics = self.raft.server_metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.membership_config.log_id().map_or(0, |it| it.index)
+        };
+        let mut applied = self.shared.applied();
+        let reached = applied.wait_for(|applied| *applied >= newest);
+        match rt::timeout(CHANGE_WITHIN, reached).await {
+            Ok(Ok(_)) if self.shared.read().state.is_removed_manager(id.0) => {
+                Err(ChangeError::Removed(id.0))
+            }
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(ChangeError::NoLeader),
+        }
     }
 
     async fn promote(&self, id: MemberId) -> Result<(), ChangeError> {

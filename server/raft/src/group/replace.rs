@@ -115,6 +115,7 @@ impl Inner {
                 node: request.node,
                 store_id: request.store_id,
             };
+            self.may_come(id).await?;
             within(self.raft.add_learner(id, member, false)).await?;
         }
         let voters = self.voters();

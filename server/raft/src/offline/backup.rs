@@ -165,7 +165,7 @@ fn kind(key: &RecordKey) -> &'static str {
         | RecordKey::NodeNote(_)
         | RecordKey::KeyringHeld(_)
         | RecordKey::Changes => "group",
-        RecordKey::Manager(_) => "managers",
+        RecordKey::Manager(_) | RecordKey::RemovedManagers => "managers",
         RecordKey::Node(_) => "nodes",
         RecordKey::MetricsAddress(_) | RecordKey::Drain(_) | RecordKey::Drift(_) => {
             "what is told of nodes"

@@ -57,7 +57,15 @@ impl StateMachine {
         current.last_applied = Some(entry.log_id);
         current.unwritten.any = true;
         if let EntryPayload::Membership(membership) = entry.payload {
-            current.membership = StoredMembership::new(Some(entry.log_id), membership);
+            let membership = StoredMembership::new(Some(entry.log_id), membership);
+            let before = std::mem::replace(&mut current.membership, membership);
+            let gone: Vec<_> = before
+                .nodes()
+                .filter(|(id, _)| current.membership.membership().get_node(id).is_none())
+                .map(|(id, _)| id.0)
+                .collect();
+            let changed = current.state.members_gone(gone);
+            current.unwritten.keys.extend(changed);
         }
         let Some(command) = command else {
             return Ok(Answer::None);
