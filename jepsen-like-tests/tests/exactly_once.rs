@@ -24,6 +24,7 @@ const NODES: usize = 3;
 const ROUNDS: usize = 4;
 /// A killed node lacks what came after its last sample was on disk: a period of one second, and the time to write it.
 const LOST_WITHIN_MS: u64 = 1_000 + 1_500;
+const TOLD_WITHIN_MS: u64 = 3_000;
 const DEAD_FOR: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -32,6 +33,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 struct Account {
     answered_ms: Vec<u64>,
     unanswered: u64,
+    bytes: u64,
+    /// Of those the ones that came before the node can have heard whether managers take bytes.
+    early_bytes: u64,
     killed_ms: Vec<u64>,
 }
 
@@ -48,7 +52,16 @@ async fn load(node: usize, address: SocketAddr, accounts: Accounts, stop: Arc<At
         let answer = Ask::get("/users/7").send(address, LIMIT).await;
         let at_ms = now_ms();
         match answer {
-            Ok(_) => of(&accounts, node).answered_ms.push(at_ms),
+            Ok(answer) => {
+                let account = &mut *of(&accounts, node);
+                let first = *account.answered_ms.first().unwrap_or(&at_ms);
+                let bytes = answer.body.len() as u64;
+                account.bytes += bytes;
+                if at_ms < first + TOLD_WITHIN_MS {
+                    account.early_bytes += bytes;
+                }
+                account.answered_ms.push(at_ms);
+            }
             // It may have been counted before the node died.
             Err(_) => of(&accounts, node).unanswered += 1,
         }
@@ -169,7 +182,12 @@ fn compare(id: &str, account: &Account, statistics: &Value) -> Result<()> {
     let ours = endpoints
         .iter()
         .filter(|it| it["endpoint"] == "/users/{id}");
-    let told: u64 = ours.filter_map(|it| it["requests"].as_u64()).sum();
+    let told: u64 = (ours.clone())
+        .filter_map(|it| it["requests"].as_u64())
+        .sum();
+    let bytes: u64 = (ours.clone())
+        .filter_map(|it| it["bytes_sent"].as_u64())
+        .sum();
     let answered = account.answered_ms.len() as u64;
     let may_lack = account.answered_ms.iter().filter(|at| {
         let mut killed = account.killed_ms.iter();
@@ -193,6 +211,12 @@ fn compare(id: &str, account: &Account, statistics: &Value) -> Result<()> {
             account.unanswered
         );
         ensure!(told == answered, "{id} lived: {told} instead of {answered}");
+        let least = account.bytes - account.early_bytes;
+        ensure!(
+            least > 0 && (least..=account.bytes).contains(&bytes),
+            "{id} lived: {bytes} bytes are told, {least} to {} were received",
+            account.bytes
+        );
     } else {
         ensure!(
             node["missing_ms"].as_u64() > Some(0),

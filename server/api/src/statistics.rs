@@ -17,6 +17,9 @@ pub struct Totals {
     pub status_3xx: u64,
     pub status_4xx: u64,
     pub status_5xx: u64,
+    /// Bytes of answers' bodies; 0 from nodes and groups that do not count them.
+    #[serde(default)]
+    pub bytes_sent: u64,
 }
 
 /// One window of the range.

@@ -31,9 +31,19 @@ pub enum What {
     Gossip(GossipArguments),
     /// A month of a large fleet's statistics: what the state takes, and how long questions take
     Statistics(StatisticsArguments),
+    /// Serves HTTP and keeps the last body of each fleet in memory
+    #[command(hide = true)]
+    Bare(BareArguments),
     /// Registers nodes with a running group and measures nothing; they stay silent
     #[command(hide = true)]
     Fill(FillArguments),
+}
+
+/// Of `bare`.
+#[derive(Clone, Debug, Args)]
+pub struct BareArguments {
+    #[arg(long)]
+    pub port: u16,
 }
 
 /// Of `fill`.
@@ -119,6 +129,9 @@ pub struct GroupArguments {
     /// Nodes that our group holds in its state meanwhile, registered and then silent
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = registered)]
     pub nodes: usize,
+    /// First ask a server that does nothing, to see what HTTP and the clients cost; about half a minute with --quick
+    #[arg(long)]
+    pub floor: bool,
     /// Which member the clients ask, in both groups
     #[arg(long, value_enum, default_value_t = Target::Leader)]
     pub to: Target,

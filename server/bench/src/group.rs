@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{GroupArguments, Plan, READERS, WRITERS};
+use crate::bare::Bare;
 use crate::etcd::Etcd;
 use crate::failover;
 use crate::load::{self, Kind};
@@ -53,6 +54,13 @@ async fn measure_both(arguments: &GroupArguments) -> Result<Report> {
 }
 
 async fn both(arguments: &GroupArguments, plan: &Plan, dir: &Path) -> Result<Report> {
+    if arguments.floor {
+        let mut bare = Bare::new(&dir.join("bare"))?;
+        bare.members_mut().start_all()?;
+        await_leader(&mut bare).await?;
+        loads(&mut bare, Kind::Write, &WRITERS, plan).await?;
+        loads(&mut bare, Kind::Read, &READERS, plan).await?;
+    }
     let mut managers = Managers::new(&dir.join("ours"), &arguments.manager)?;
     managers.members_mut().start_all()?;
     // The first fleet is there from the beginning; the others can be made only when there is a leader.

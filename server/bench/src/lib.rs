@@ -12,11 +12,15 @@
 //! **What a read is.** Linearizable: ours is `GET /v1/fleets/{fleet}/versions/{number}`, whose answer holds the document and
 //! its summary; etcd's is `Range` of one key.
 //!
+//! **What bounds it.** With `--floor` the same clients first ask a server that only keeps the last body in memory (`bare`): what HTTP and
+//! the clients themselves cost on this machine.
+//!
 //! **Who is asked.** The leader on both sides, or with `--to each` the three members in turn. Ours gets one keep-alive
 //! connection a client, because HTTP/1.1 has no more than one request at a time on each; etcd multiplexes, and gets one
 //! connection a client up to 100, as many as its own published measurements use.
 
 pub mod args;
+pub mod bare;
 pub mod etcd;
 pub mod failover;
 pub mod gossip;

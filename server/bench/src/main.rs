@@ -11,6 +11,7 @@ async fn main() -> ExitCode {
         What::Group(arguments) => krakend_bench::group::run(&arguments).await,
         What::Nodes(arguments) => krakend_bench::nodes::run(&arguments).await,
         What::Statistics(arguments) => krakend_bench::statistics::run(&arguments),
+        What::Bare(arguments) => krakend_bench::bare::serve(&arguments).await,
         What::Fill(arguments) => krakend_bench::nodes::fill(&arguments).await,
         What::Gossip(arguments) => krakend_bench::gossip::run(&arguments).await,
     };

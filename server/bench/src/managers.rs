@@ -237,6 +237,19 @@ fn fleet(client: usize) -> String {
 }
 
 impl Publisher {
+    /// One who asks a server without a group behind it.
+    ///
+    /// # Errors
+    /// None: the token is a constant.
+    pub fn bare(address: SocketAddr, number: usize) -> Result<Self> {
+        Ok(Self {
+            connection: Connection::new(address, "none")?,
+            fleet: fleet(number),
+            newest: None,
+            values: Values::new(),
+        })
+    }
+
     /// Where the fleet stands, from earlier callers.
     async fn look(&mut self) -> Result<()> {
         #[derive(Deserialize)]

@@ -354,7 +354,7 @@ async fn session(
                 if !welcome {
                     continue;
                 }
-                say(Out::Heartbeat(wire::Heartbeat { ready: true, sent_ms: 0 }))?;
+                say(Out::Heartbeat(wire::Heartbeat { ready: true, ..Default::default() }))?;
                 beats += 1;
                 if beats.is_multiple_of(SAMPLE_PERIOD_MS / 1000) {
                     seq += 1;

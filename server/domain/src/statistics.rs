@@ -37,8 +37,20 @@ pub struct EndpointSample {
     pub endpoint: String,
     pub method: String,
     /// Requests by status code.
+    /// From feature level 6 on bytes stand beside them, see [`EndpointSample::BYTES_SENT`].
     pub status: Vec<(u16, u64)>,
     pub latency: Sketch,
+}
+
+impl EndpointSample {
+    /// Counts bytes of answers' bodies where a status code stands: no answer has such a status.
+    pub const BYTES_SENT: u16 = 1_000;
+
+    /// Requests by status code, without what stands beside them.
+    pub fn statuses(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        let all = self.status.iter().copied();
+        all.filter(|(code, _)| *code < Self::BYTES_SENT)
+    }
 }
 
 /// Calls to one backend.
@@ -115,9 +127,9 @@ impl Sample {
         let (mut requests, mut errors) = (0, 0);
         for endpoint in &self.endpoints {
             latency.merge(&endpoint.latency);
-            for (code, count) in &endpoint.status {
+            for (code, count) in endpoint.statuses() {
                 requests += count;
-                if *code >= 500 {
+                if code >= 500 {
                     errors += count;
                 }
             }

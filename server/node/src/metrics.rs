@@ -118,6 +118,11 @@ pub fn page(board: &StatusBoard) -> String {
         requests,
     );
     page.counter(
+        "gateway_response_bytes_total",
+        "Bytes of the bodies of the gateway's answers, as of the newest sample.",
+        board.totals.bytes_sent(),
+    );
+    page.counter(
         "gateway_connections_total",
         "Client connections, as of the newest sample.",
         board.totals.connections(),

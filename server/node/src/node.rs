@@ -1,6 +1,7 @@
 //! The parts of a running node put together, and their end in order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -18,7 +19,7 @@ use crate::notify::Notifier;
 use crate::runtime::{self, Runtime, RuntimeOptions};
 use crate::session::{Farewell, Follower, Phase};
 use crate::settings::Settings;
-use crate::statistics::{Sampler, Spool, Totals};
+use crate::statistics::{BYTES_LEVEL, Sampler, Spool, Totals, Wanted};
 use crate::status::StatusBoard;
 use crate::store::Store;
 
@@ -70,14 +71,19 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         serve_local(runtime.as_ref(), local.as_deref(), &settings).await?;
     }
     let joined = !settings.seeds.is_empty();
+    let group_level = Arc::new(AtomicU32::new(0));
     let sampler = Arc::new(Sampler::new(
         runtime.clone(),
         spool.clone(),
         settings.sample_period,
         totals,
         {
-            let lease = lease.clone();
-            move || joined && !lease.has_ended()
+            let (lease, level) = (lease.clone(), group_level.clone());
+            move || match joined && !lease.has_ended() {
+                false => Wanted::Nothing,
+                true if level.load(Ordering::Relaxed) >= BYTES_LEVEL => Wanted::Everything,
+                true => Wanted::WithoutBytes,
+            }
         },
     ));
     let (phase, phases) = watch::channel(Phase::Running);
@@ -93,6 +99,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         phase: phases,
         desk,
         said: Default::default(),
+        group_level,
         time: Default::default(),
     };
     let following = tokio::spawn(async move {

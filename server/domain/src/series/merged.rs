@@ -1,10 +1,11 @@
 use super::bins::{Bins, key_above, value};
 use super::packed::{Cells, read_body};
+use crate::EndpointSample;
 
 /// Sums of one series over many windows, laid out for adding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merged {
-    /// In order of the first.
+    /// In order of the first: status codes and bytes, or what a backend's calls are counted by.
     pub counters: Vec<(u64, u64)>,
     /// Of all latencies, in microseconds.
     pub sum_us: u64,
@@ -32,14 +33,26 @@ impl Merged {
         found.map_or(0, |at| self.counters[at].1)
     }
 
-    /// Sum of all counters: an endpoint's requests.
+    /// Requests of all status codes.
     pub fn requests(&self) -> u64 {
-        self.counters.iter().map(|(_, count)| count).sum()
+        self.statuses().map(|(_, count)| count).sum()
+    }
+
+    /// Requests by status code.
+    pub fn statuses(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let bytes = u64::from(EndpointSample::BYTES_SENT);
+        let all = self.counters.iter().copied();
+        all.take_while(move |(code, _)| *code < bytes)
+    }
+
+    /// Bytes of answers' bodies.
+    pub fn bytes_sent(&self) -> u64 {
+        self.counter(u64::from(EndpointSample::BYTES_SENT))
     }
 
     /// Requests whose status is of this class (2 for 200 to 299).
     pub fn class(&self, class: u64) -> u64 {
-        let of_class = self.counters.iter().filter(|(code, _)| code / 100 == class);
+        let of_class = self.statuses().filter(|(code, _)| code / 100 == class);
         of_class.map(|(_, count)| count).sum()
     }
 

@@ -17,7 +17,7 @@ const MAX_SERIES: usize = 2_000;
 pub enum Kind {
     /// All endpoints together; its names are empty.
     Total,
-    /// Endpoint and method; counters are requests by status code.
+    /// Endpoint and method; counters are requests by status code, and bytes.
     Endpoint,
     /// Host and URL pattern; counters are [`Cells::CALLS`], [`Cells::ERRORS`] and [`Cells::TIMEOUTS`].
     Backend,
@@ -199,6 +199,31 @@ impl Packed {
     pub fn find(&self, kind: Kind, first: &str, second: &str) -> Option<Cells<'_>> {
         self.series()
             .find(|cells| cells.key() == (kind, first, second))
+    }
+
+    /// Those of these endpoints that are here; `wanted` are endpoint, method and what to call it, in order. A window is in that
+    /// order too, so one pass over both finds them, and what stands behind the last of them is not looked at.
+    pub(super) fn endpoints<'a, T: Copy>(
+        &'a self,
+        mut wanted: &'a [(&'a str, &'a str, T)],
+    ) -> impl Iterator<Item = (T, Cells<'a>)> {
+        let mut series = self.series();
+        std::iter::from_fn(move || {
+            let (mut next, mut rest) = wanted.split_first()?;
+            loop {
+                let cells = series.find(|it| it.kind >= Kind::Endpoint)?;
+                if cells.kind > Kind::Endpoint {
+                    return None;
+                }
+                while (next.0, next.1) < (cells.first, cells.second) {
+                    (next, rest) = rest.split_first()?;
+                }
+                if (next.0, next.1) == (cells.first, cells.second) {
+                    wanted = rest;
+                    return Some((next.2, cells));
+                }
+            }
+        })
     }
 
     pub fn len(&self) -> u64 {

@@ -175,12 +175,12 @@ pub(super) fn errors(rows: &Rows) -> Vec<ErrorRow> {
         if *kind != Kind::Endpoint {
             continue;
         }
-        let bad = row.merged.counters.iter().filter(|(code, _)| *code >= 400);
+        let bad = row.merged.statuses().filter(|(code, _)| *code >= 400);
         out.extend(bad.map(|(code, requests)| ErrorRow {
-            status: *code,
+            status: code,
             endpoint: row.first.clone(),
             method: row.second.clone(),
-            requests: *requests,
+            requests,
         }));
     }
     out.sort_by(|a, b| {
@@ -206,9 +206,10 @@ pub(super) fn series(source: &Source<'_>, names: &[(String, String)]) -> (u64, V
             steps: BTreeMap::new(),
         })
         .collect();
-    let index: BTreeMap<(&str, &str), usize> = (names.iter().enumerate())
-        .map(|(at, (first, second))| ((first.as_str(), second.as_str()), at))
+    let mut wanted: Vec<(&str, &str, usize)> = (names.iter().enumerate())
+        .map(|(at, (first, second))| (first.as_str(), second.as_str(), at))
         .collect();
+    wanted.sort_unstable();
     let spans = source.spans(query.step_ms);
     let windows: Box<dyn Iterator<Item = Window> + '_> = match query.node {
         Some(node) => Box::new(source.details(node)),
@@ -216,12 +217,8 @@ pub(super) fn series(source: &Source<'_>, names: &[(String, String)]) -> (u64, V
     };
     for window in windows {
         let start = source.step_of(window.start_ms, step_ms);
-        for cells in window.packed.series() {
-            if cells.kind == Kind::Endpoint
-                && let Some(at) = index.get(&(cells.first, cells.second))
-            {
-                rows[*at].steps.entry(start).or_default().add(&cells);
-            }
+        for (at, cells) in window.packed.endpoints(&wanted) {
+            rows[at].steps.entry(start).or_default().add(&cells);
         }
     }
     (step_ms, rows)

@@ -383,3 +383,39 @@ proptest! {
         prop_assert_eq!(left.header().covered_ms, 10 * parts.len() as u64);
     }
 }
+
+proptest! {
+    /// One pass over two orders must find what looking at everything finds, whatever either side lacks.
+    #[test]
+    fn chosen_endpoints_are_found_in_one_pass(
+        held in prop::collection::btree_set((0_u8..12, 0_u8..3), 0..16),
+        chosen in prop::collection::btree_set((0_u8..12, 0_u8..3), 0..8),
+    ) {
+        let text = |(name, method): &(u8, u8)| (format!("/{name}"), format!("M{method}"));
+        let mut endpoints: Vec<EndpointSample> = Vec::new();
+        for key in &held {
+            let (first, second) = text(key);
+            endpoints.push(EndpointSample { method: second, ..endpoint(&first, &[(200, 1)], &[1.0]) });
+        }
+        let packed = Packed::of_sample(&Sample {
+            seq: 1, start_ms: 0, end_ms: 10, endpoints,
+            backends: vec![BackendSample {
+                host: "/1".into(), url_pattern: "M1".into(), calls: 1, errors: 0, timeouts: 0,
+                latency: Sketch::default(),
+            }],
+            connections: 1, memory_bytes: 1, cpu_ms: 1, restarts: 1,
+        });
+        let names: std::collections::BTreeSet<(String, String)> = chosen.iter().map(text).collect();
+        let wanted: Vec<(&str, &str, usize)> = names.iter().enumerate()
+            .map(|(at, (first, second))| (first.as_str(), second.as_str(), at)).collect();
+        let found: Vec<(usize, &str, &str)> = packed.endpoints(&wanted)
+            .map(|(at, cells)| (at, cells.first, cells.second)).collect();
+        let expected: Vec<(usize, &str, &str)> = packed.series()
+            .filter(|cells| cells.kind == Kind::Endpoint)
+            .filter_map(|cells| {
+                let at = wanted.iter().position(|it| (it.0, it.1) == (cells.first, cells.second))?;
+                Some((at, cells.first, cells.second))
+            }).collect();
+        prop_assert_eq!(found, expected);
+    }
+}

@@ -88,6 +88,9 @@ impl hyper::body::Body for Body {
                 }
             },
         };
+        if let (Poll::Ready(Some(Ok(frame))), Some(recorder)) = (&polled, &mut this.recorder) {
+            recorder.bytes_sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
         // The server may not ask again after the last frame: count now, before the client can see the end.
         if polled.is_ready() && hyper::body::Body::is_end_stream(this) {
             this.recorder = None;
@@ -116,6 +119,7 @@ pub(crate) struct Recorder {
     series: Arc<EndpointSeries>,
     started: Instant,
     status: u16,
+    bytes_sent: u64,
 }
 
 impl Recorder {
@@ -127,6 +131,7 @@ impl Recorder {
             series,
             started,
             status: Self::CLIENT_CLOSED_REQUEST,
+            bytes_sent: 0,
         }
     }
 
@@ -138,7 +143,8 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.series.record(self.status, self.started.elapsed());
+        self.series
+            .record(self.status, self.started.elapsed(), self.bytes_sent);
     }
 }
 

@@ -54,9 +54,17 @@ impl Statistics {
         Arc::new(Self::default())
     }
 
-    /// Counts one answered request. `endpoint` is the configured pattern or [`NO_ROUTE`].
-    pub fn record_request(&self, endpoint: &str, method: &str, status: u16, latency: Duration) {
-        self.endpoint(endpoint, method).record(status, latency);
+    /// Counts one answered request. `endpoint` is the configured pattern or [`NO_ROUTE`]; `bytes_sent` are those of the answer's body.
+    pub fn record_request(
+        &self,
+        endpoint: &str,
+        method: &str,
+        status: u16,
+        latency: Duration,
+        bytes_sent: u64,
+    ) {
+        let series = self.endpoint(endpoint, method);
+        series.record(status, latency, bytes_sent);
     }
 
     /// Counts one call of a backend: `error` when it gave no usable answer, `timeout` when that was for lack of time.

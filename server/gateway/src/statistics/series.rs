@@ -43,11 +43,12 @@ impl EndpointSeries {
         }
     }
 
-    pub fn record(&self, status: u16, latency: Duration) {
+    pub fn record(&self, status: u16, latency: Duration, bytes_sent: u64) {
         let mut rows = lock(&self.rows);
         let Both { total, interval } = &mut *rows;
         for row in [total, interval] {
             *row.status.entry(status).or_default() += 1;
+            row.bytes_sent += bytes_sent;
             row.latency.add(millis(latency));
         }
     }
@@ -128,6 +129,7 @@ fn empty_endpoint(endpoint: &str, method: &str) -> EndpointStatistics {
         endpoint: endpoint.to_owned(),
         method: method.to_owned(),
         status: Default::default(),
+        bytes_sent: 0,
         latency: new_sketch(),
     }
 }

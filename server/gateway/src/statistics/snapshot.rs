@@ -31,6 +31,8 @@ pub struct EndpointStatistics {
     pub method: String,
     /// Requests by status code; 499 are those whose client went away before an answer.
     pub status: BTreeMap<u16, u64>,
+    /// Bytes of answers' bodies, as they went to clients.
+    pub bytes_sent: u64,
     /// From the request's head to the end of the answer, in milliseconds.
     pub latency: DDSketch,
 }
@@ -76,6 +78,7 @@ impl std::fmt::Debug for EndpointStatistics {
             .field("endpoint", &self.endpoint)
             .field("method", &self.method)
             .field("status", &self.status)
+            .field("bytes_sent", &self.bytes_sent)
             .field("latency_count", &self.latency.count())
             .finish()
     }

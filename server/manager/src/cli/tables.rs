@@ -34,6 +34,23 @@ pub fn one_decimal(value: Option<f64>) -> String {
     value.map_or_else(|| "no data".into(), |value| format!("{value:.1}"))
 }
 
+/// In units of 1,000, as networks count.
+pub fn bytes(count: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = count as f64;
+    let mut unit = units[0];
+    for next in &units[1..] {
+        if value < 999.95 {
+            break;
+        }
+        (value, unit) = (value / 1_000.0, next);
+    }
+    match unit {
+        "B" => format!("{count} B"),
+        _ => format!("{value:.1} {unit}"),
+    }
+}
+
 pub fn managers(list: &api::ManagerList) -> String {
     let mut table = table(&["name", "role", "behind", "managers", "nodes", "http", "id"]);
     for manager in &list.managers {
@@ -168,7 +185,7 @@ pub fn tokens(list: &serde_json::Value) -> String {
 
 pub fn statistics(statistics: &api::Statistics) -> String {
     let mut endpoints = table(&[
-        "endpoint", "method", "requests", "4xx", "5xx", "p50 ms", "p99 ms",
+        "endpoint", "method", "requests", "4xx", "5xx", "p50 ms", "p99 ms", "sent",
     ]);
     for row in &statistics.endpoints {
         endpoints.add_row([
@@ -179,6 +196,7 @@ pub fn statistics(statistics: &api::Statistics) -> String {
             row.totals.status_5xx.to_string(),
             one_decimal(row.latency.p50_ms),
             one_decimal(row.latency.p99_ms),
+            bytes(row.totals.bytes_sent),
         ]);
     }
     let mut backends = table(&["backend", "calls", "errors", "p99 ms"]);
@@ -191,4 +209,16 @@ pub fn statistics(statistics: &api::Statistics) -> String {
         ]);
     }
     format!("{endpoints}\n\n{backends}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_keeps_them_short() {
+        let told = [0, 999, 1_000, 999_949, 999_950, 7_260_000_000].map(bytes);
+        let short = ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "7.3 GB"];
+        assert_eq!(told, short);
+    }
 }

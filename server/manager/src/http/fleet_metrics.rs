@@ -136,6 +136,16 @@ fn fleet_families(page: &mut String, fleets: &[Totals]) {
     for it in fleets {
         classes(page, "fleet_requests_total", &label(it), &it.total);
     }
+    let name = "fleet_response_bytes";
+    family(page, name, "counter", "Bytes of the bodies of answers");
+    for it in fleets {
+        line(
+            page,
+            &format!("{name}_total"),
+            &label(it),
+            it.total.bytes_sent(),
+        );
+    }
     family(
         page,
         "fleet_request_duration_seconds",
@@ -197,6 +207,21 @@ fn endpoint_families(page: &mut String, fleets: &[Totals]) {
     );
     for it in all() {
         classes(page, "endpoint_requests_total", &it.labels, &it.merged);
+    }
+    let name = "endpoint_response_bytes";
+    family(
+        page,
+        name,
+        "counter",
+        "Bytes of the bodies of answers by endpoint and method",
+    );
+    for it in all() {
+        line(
+            page,
+            &format!("{name}_total"),
+            &it.labels,
+            it.merged.bytes_sent(),
+        );
     }
     let name = "endpoint_request_duration_seconds";
     family(page, name, "summary", "Latency by endpoint and method");

@@ -236,6 +236,7 @@ fn totals(merged: &Merged) -> api::Totals {
         status_3xx: merged.class(3),
         status_4xx: merged.class(4),
         status_5xx: merged.class(5),
+        bytes_sent: merged.bytes_sent(),
     }
 }
 

@@ -104,6 +104,7 @@ fn requests(merged: &Merged) -> Fields {
     ] {
         fields.push((name, integer(merged.class(class))));
     }
+    fields.push(("bytes_sent", integer(merged.bytes_sent())));
     percentiles(merged, &mut fields);
     fields
 }

@@ -75,7 +75,11 @@ impl Group {
             endpoints: vec![EndpointSample {
                 endpoint: "/a b".into(),
                 method: "GET".into(),
-                status: vec![(200, requests), (500, 1)],
+                status: vec![
+                    (200, requests),
+                    (500, 1),
+                    (EndpointSample::BYTES_SENT, 100 * requests),
+                ],
                 latency: latency.clone(),
             }],
             backends: vec![BackendSample {
@@ -213,22 +217,23 @@ async fn closed_minutes_are_passed_on_once_and_changed_ones_again() {
     }
     let all: Vec<_> = (0..25).map(|minute| first + minute * MINUTE_MS).collect();
     assert_eq!(passed, all, "each minute once, in order");
-    let total = |receiver: &Receiver, of: &str| -> f64 {
+    let total = |receiver: &Receiver, of: &str, field: &str| -> f64 {
         let kept = receiver.0.lock().expect("not poisoned");
         let points = kept
             .0
             .iter()
             .filter(|((series, _), _)| series.starts_with(of));
-        points.map(|(_, fields)| fields["requests"]).sum()
+        points.map(|(_, fields)| fields[field]).sum()
     };
     for of in ["krakend_fleet", "krakend_endpoint", "krakend_node"] {
-        assert_eq!(total(&receiver, of), 275.0, "{of}");
+        assert_eq!(total(&receiver, of, "requests"), 275.0, "{of}");
+        assert_eq!(total(&receiver, of, "bytes_sent"), 25_000.0, "{of}");
     }
     group.record(26, first + 30_000, 4);
     assert_eq!(group.push(&http, &settings).await, Some(vec![first]));
     assert_eq!(group.push(&http, &settings).await, None);
     assert_eq!(
-        total(&receiver, "krakend_fleet"),
+        total(&receiver, "krakend_fleet", "requests"),
         280.0,
         "nothing is doubled"
     );

@@ -54,6 +54,15 @@ pub async fn serve(app: App, listener: TcpListener) -> anyhow::Result<()> {
         .context("the node port failed")
 }
 
+/// A sign of life, and what a node may send.
+fn heartbeat(app: &App) -> wire::Heartbeat {
+    wire::Heartbeat {
+        ready: true,
+        sent_ms: 0,
+        feature_level: app.group.stale().state.meta().feature_level,
+    }
+}
+
 struct Service {
     app: App,
 }

@@ -192,7 +192,7 @@ async fn talk(
             question = questions.next() => say(out, Out::Question(question)).await?,
             _ = heartbeat.tick() => {
                 expect_registered(app, node_id)?;
-                let beat = wire::Heartbeat { ready: true, sent_ms: 0 };
+                let beat = super::heartbeat(app);
                 say(out, Out::Heartbeat(beat)).await?;
             }
             incoming = messages.message() => {

@@ -130,7 +130,7 @@ pub async fn for_seat(
             _ = license.changed() => {}
             _ = beat.tick() => {
                 app.sessions.waits(node_id);
-                let beat = wire::Heartbeat { ready: true, sent_ms: 0 };
+                let beat = super::heartbeat(app);
                 say(out, Out::Heartbeat(beat)).await?;
             }
             () = &mut over => return Ok(Kept::Answer),

@@ -1,4 +1,5 @@
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use krakend_proto::node::manager_message::Message as In;
@@ -264,7 +265,11 @@ impl Exchange<'_> {
             }
             In::GossipKeys(ring) => return self.take_keys(&ring, state),
             In::Trust(trust) => self.take_trust(&trust, state),
-            In::Heartbeat(_) => state.kept = state.term.is_none(),
+            In::Heartbeat(beat) => {
+                let level = &self.follower.group_level;
+                level.store(beat.feature_level, Ordering::Relaxed);
+                state.kept = state.term.is_none();
+            }
             In::Drain(drain) => self.follower.desk.obey(&drain),
             In::Question(question) => self.answer(question, state),
             In::Farewell(_) => return Err(End::Left),
@@ -403,7 +408,14 @@ impl Exchange<'_> {
         let ready = self.follower.runtime.is_ready();
         let sent_ms = self.follower.lease.boot_ms();
         match state.term {
-            Some(_) => state.send(Out::Heartbeat(wire::Heartbeat { ready, sent_ms })),
+            Some(_) => {
+                let beat = wire::Heartbeat {
+                    ready,
+                    sent_ms,
+                    ..Default::default()
+                };
+                state.send(Out::Heartbeat(beat))
+            }
             None => Ok(()),
         }
     }

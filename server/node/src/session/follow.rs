@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,8 @@ pub struct Follower {
     pub phase: watch::Receiver<Phase>,
     pub desk: Arc<Desk>,
     pub said: Mutex<Option<(String, Instant)>>,
+    /// The feature level that a manager told last; 0 before, and of managers that tell none.
+    pub group_level: Arc<AtomicU32>,
     /// For how old a manager's certificate may be.
     pub time: GroupTime,
 }

@@ -6,6 +6,6 @@ mod sampler;
 mod spool;
 mod totals;
 
-pub use sampler::Sampler;
+pub use sampler::{BYTES_LEVEL, Sampler, Wanted};
 pub use spool::{Batch, Spool, SpoolError};
 pub use totals::Totals;

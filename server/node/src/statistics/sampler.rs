@@ -15,11 +15,23 @@ use crate::runtime::{Runtime, RuntimeKind};
 pub struct Sampler {
     runtime: Arc<dyn Runtime>,
     spool: Arc<Spool>,
-    /// Whether samples are for the managers.
-    is_central: Box<dyn Fn() -> bool + Send + Sync>,
+    wanted: Box<dyn Fn() -> Wanted + Send + Sync>,
     totals: Arc<Totals>,
     period_ms: u64,
     state: Mutex<State>,
+}
+
+/// Groups below this feature level do not know of bytes.
+pub const BYTES_LEVEL: u32 = 6;
+
+/// What managers take of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// There are none, or they are none of ours: samples only count here.
+    Nothing,
+    /// They do not know of bytes.
+    WithoutBytes,
+    Everything,
 }
 
 struct State {
@@ -39,13 +51,13 @@ struct Used {
 }
 
 impl Sampler {
-    /// `is_central` is asked for each sample; the others only count here.
+    /// `wanted` is asked for each sample.
     pub fn new(
         runtime: Arc<dyn Runtime>,
         spool: Arc<Spool>,
         period: Duration,
         totals: Arc<Totals>,
-        is_central: impl Fn() -> bool + Send + Sync + 'static,
+        wanted: impl Fn() -> Wanted + Send + Sync + 'static,
     ) -> Self {
         let state = State {
             stream: Uuid::new_v4(),
@@ -56,7 +68,7 @@ impl Sampler {
         Self {
             runtime,
             spool,
-            is_central: Box::new(is_central),
+            wanted: Box::new(wanted),
             totals,
             period_ms: u64::try_from(period.as_millis()).unwrap_or(10_000),
             state: Mutex::new(state),
@@ -100,12 +112,13 @@ impl Sampler {
             cpu_ms: now.cpu_ms.saturating_sub(state.used.cpu_ms),
             restarts: now.restarts.saturating_sub(state.used.restarts),
         };
-        convert::fill(&mut sample, counted);
+        let wanted = (self.wanted)();
+        convert::fill(&mut sample, counted, wanted == Wanted::Everything);
         state.seq += 1;
         state.used = now;
         // What lies between the edge and a much later reading stays uncovered.
         state.start_ms = end_ms.max(read_ms - read_ms % WINDOW_MS);
-        if !(self.is_central)() {
+        if wanted == Wanted::Nothing {
             return;
         }
         if let Err(error) = self.spool.put(state.stream, &sample) {

@@ -10,6 +10,7 @@ pub struct Totals {
     connections: AtomicU64,
     open_connections: AtomicU64,
     backend_errors: AtomicU64,
+    bytes_sent: AtomicU64,
 }
 
 impl Totals {
@@ -20,6 +21,8 @@ impl Totals {
                 self.requests[class].fetch_add(*count, Ordering::Relaxed);
             }
         }
+        let bytes = counted.endpoints.iter().map(|it| it.bytes_sent).sum();
+        self.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
         let errors = counted.backends.iter().map(|backend| backend.errors).sum();
         self.backend_errors.fetch_add(errors, Ordering::Relaxed);
         self.connections
@@ -40,6 +43,11 @@ impl Totals {
 
     pub fn open_connections(&self) -> u64 {
         self.open_connections.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of answers' bodies.
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes_sent.load(Ordering::Relaxed)
     }
 
     pub fn backend_errors(&self) -> u64 {

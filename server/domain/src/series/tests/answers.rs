@@ -85,6 +85,35 @@ fn filters_order_and_top_choose_rows_and_the_rest_is_summed() {
 }
 
 #[test]
+fn bytes_add_up_and_are_no_requests() {
+    let mut group = Group::at_level_5();
+    let sent = EndpointSample::BYTES_SENT;
+    group.record(
+        1,
+        group.now,
+        vec![
+            endpoint("/a", &[(200, 5), (sent, 700)], &[1.0]),
+            endpoint("/b", &[(404, 2), (sent, 30)], &[1.0]),
+        ],
+    );
+    group.record(
+        2,
+        group.now,
+        vec![endpoint("/a", &[(200, 1), (sent, 100)], &[1.0])],
+    );
+    let answer = group.ask(HOUR_MS);
+    assert_eq!(answer.total.requests(), 8);
+    assert_eq!(answer.total.bytes_sent(), 830);
+    let of_a = &answer.endpoints[0].merged;
+    assert_eq!((of_a.requests(), of_a.bytes_sent()), (6, 800));
+    assert_eq!(answer.nodes[0].merged.bytes_sent(), 730);
+    let errors: Vec<_> = answer.top_errors.iter().map(|it| it.status).collect();
+    assert_eq!(errors, [404]);
+    let recent = group.state.recent(id(1)).into_iter().flatten();
+    assert_eq!(recent.map(|it| it.requests).sum::<u64>(), 7);
+}
+
+#[test]
 fn a_node_tells_its_endpoints_for_an_hour_its_totals_for_the_month_and_what_it_used() {
     let mut group = Group::at_level_5();
     group.record(1, group.now, one("/old", 7));

@@ -26,6 +26,7 @@ pub(super) struct Exchange {
     method: Method,
     started: Instant,
     status: u16,
+    bytes_sent: u64,
 }
 
 impl Exchange {
@@ -46,12 +47,18 @@ impl Exchange {
             method: method.clone(),
             started: Instant::now(),
             status: CLIENT_GONE,
+            bytes_sent: 0,
         }
     }
 
     /// The answer's head is known.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = status.as_u16();
+    }
+
+    /// So much of the answer's body goes to the client.
+    pub(super) fn sent(&mut self, bytes: u64) {
+        self.bytes_sent += bytes;
     }
 
     fn finish(&mut self) {
@@ -61,6 +68,7 @@ impl Exchange {
                 self.method.as_str(),
                 self.status,
                 self.started.elapsed(),
+                self.bytes_sent,
             );
         }
     }
@@ -102,6 +110,10 @@ impl Body for TrackedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.exchange.sent(bytes as u64);
+        }
         // Counted before the last byte leaves, so whoever has read an answer
         // finds it in the statistics.
         let over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || self.inner.is_end_stream();

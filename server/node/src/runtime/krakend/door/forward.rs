@@ -157,7 +157,10 @@ fn draining() -> Response<DoorBody> {
 
 fn own_answer(exchange: &mut Exchange, status: StatusCode, message: &str) -> Response<DoorBody> {
     exchange.answered(status);
-    text_answer(status, message)
+    let answer = text_answer(status, message);
+    let bytes = answer.body().size_hint().exact().unwrap_or(0);
+    exchange.sent(bytes);
+    answer
 }
 
 fn text_answer(status: StatusCode, message: &str) -> Response<DoorBody> {
