@@ -5,7 +5,6 @@ mod common;
 
 use std::time::Duration;
 
-use clap::ValueEnum;
 use jepsen_like_tests::options::sibling_bin_dir;
 use jepsen_like_tests::robustness::nemesis::Kind;
 use jepsen_like_tests::robustness::workload::Workload;
@@ -18,11 +17,12 @@ async fn three_minutes_of_faults_break_no_promise() {
         .tempdir()
         .expect("a temporary directory");
     let bin_dir = sibling_bin_dir().expect("the target directory");
+    let workloads = vec![Workload::Register, Workload::Idempotent, Workload::Watch];
     let options = RunOptions {
         time: Duration::from_secs(180),
         seed: rand::random_range(1..1_000_000),
-        workloads: vec![Workload::Register, Workload::Idempotent, Workload::Watch],
-        nemeses: Kind::value_variants().to_vec(),
+        nemeses: Kind::usual(&workloads),
+        workloads,
         managers: 3,
         keys: 4,
         dir: dir.path().join("run"),

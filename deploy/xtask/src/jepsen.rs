@@ -12,7 +12,7 @@ use crate::{build, run};
 #[derive(Clone, Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct JepsenArgs {
-    /// Passed on: --time 10m --seed N --workload .. --nemesis .. --managers 3 --json --dir DIR --planted, --help
+    /// Passed on: --time 10m --seed N --workload .. --nemesis .. --managers 3 --json --dir DIR --planted[=BUG,..], --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -28,7 +28,7 @@ pub fn run(args: &JepsenArgs) -> Result<()> {
     if args
         .arguments
         .iter()
-        .any(|argument| argument == "--planted")
+        .any(|argument| argument == "--planted" || argument.starts_with("--planted="))
     {
         tester.arg("--program").arg(planted()?);
     }
@@ -38,22 +38,25 @@ pub fn run(args: &JepsenArgs) -> Result<()> {
     bail!("start {}: {error}", bin_dir.join("jepsen").display())
 }
 
-/// Builds the manager with the bugs in it, and puts it where no other build writes over it.
+/// Builds the programs with the bugs in them, and puts them where no other build writes over them. The manager's path.
 fn planted() -> Result<PathBuf> {
-    const NAME: &str = "krakend-cluster-manager";
+    const NAMES: [&str; 2] = ["krakend-cluster-manager", "krakend-node"];
     let mut cargo = run::cargo_command();
     cargo.args(["build", "--locked", "--bins"]);
     for package in build::PACKAGES {
         cargo.args(["--package", package]);
     }
     // The same packages as ever, so that nothing but our own crates is built again.
-    cargo.args(["--features", "krakend-cluster-manager/planted-bugs"]);
+    let features = NAMES.map(|name| format!("{name}/planted-bugs")).join(",");
+    cargo.args(["--features", &features]);
     run::run(&mut cargo)?;
     let bin_dir = build::bin_dir()?;
     let dir = bin_dir.join("planted");
     std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-    let (from, to) = (bin_dir.join(NAME), dir.join(NAME));
-    std::fs::copy(&from, &to)
-        .with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
-    Ok(to)
+    for name in NAMES {
+        let (from, to) = (bin_dir.join(name), dir.join(name));
+        std::fs::copy(&from, &to)
+            .with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
+    }
+    Ok(dir.join(NAMES[0]))
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use jepsen_like_tests::options::sibling_bin_dir;
+use jepsen_like_tests::robustness::checker::Finding;
 use jepsen_like_tests::robustness::nemesis::Kind;
 use jepsen_like_tests::robustness::planted::{self, Found, Hunt};
 use jepsen_like_tests::robustness::workload::Workload;
-use jepsen_like_tests::robustness::{Ended, RunOptions, run};
+use jepsen_like_tests::robustness::{Crowded, Ended, RunOptions, crowd, run};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// As automake has it: not a failure, and not a pass.
@@ -26,7 +27,7 @@ struct Arguments {
     /// Where all randomness comes from [default: a new one, printed]
     #[arg(long)]
     seed: Option<u64>,
-    /// What clients do [default: register,idempotent,watch]; `seats` and `lifecycle` bring nodes along
+    /// What clients do [default: register,idempotent,watch]; `seats`, `lifecycle` and `lease` bring nodes along
     #[arg(long, value_enum, value_delimiter = ',')]
     workload: Vec<Workload>,
     /// What is done to the managers, or `none` [default: all]
@@ -49,9 +50,20 @@ struct Arguments {
     /// The bug to switch on in a program that was built with the feature planted-bugs
     #[arg(long)]
     planted_bug: Option<String>,
-    /// Hunt one planted bug after the other, and print which check found it after how long
-    #[arg(long, conflicts_with_all = ["planted_bug", "time", "workload", "nemesis"])]
-    planted: bool,
+    /// Hunt one planted bug after the other, or those that are named, and print which check found it after how long
+    #[arg(
+        long,
+        value_name = "BUG,..",
+        num_args = 0..,
+        require_equals = true,
+        value_delimiter = ',',
+        value_parser = clap::builder::PossibleValuesParser::new(planted::BUGS),
+        conflicts_with_all = ["planted_bug", "time", "workload", "nemesis"]
+    )]
+    planted: Option<Vec<String>>,
+    /// Instead: a hundred nodes, all restarted at once, half of them cut off and healed, one link that flaps
+    #[arg(long, conflicts_with_all = ["planted", "planted_bug", "time", "workload", "nemesis"])]
+    crowd: bool,
 }
 
 #[tokio::main]
@@ -69,13 +81,26 @@ async fn work() -> Result<ExitCode> {
         .prefix("krakend-jepsen-")
         .tempdir()?;
     let keep = arguments.dir.is_some();
-    let options = options(&arguments, temporary.path())?;
-    if !arguments.json && !arguments.planted {
+    let mut options = options(&arguments, temporary.path())?;
+    if arguments.crowd {
+        options.workloads = vec![Workload::Lifecycle];
+        options.nemeses = Vec::new();
+        return tokio::select! {
+            code = hundred(&options) => {
+                if !keep && !matches!(code, Ok(ExitCode::SUCCESS)) {
+                    eprintln!("files kept in {}", temporary.keep().display());
+                }
+                code
+            }
+            () = told_to_end() => bail!("ended by a signal"),
+        };
+    }
+    if !arguments.json && arguments.planted.is_none() {
         eprintln!("{}", options.command());
     }
-    if arguments.planted {
+    if let Some(only) = &arguments.planted {
         return tokio::select! {
-            code = hunt(&options) => code,
+            code = hunt(&options, only) => code,
             () = told_to_end() => bail!("ended by a signal"),
         };
     }
@@ -121,8 +146,29 @@ async fn work() -> Result<ExitCode> {
     })
 }
 
-async fn hunt(options: &RunOptions) -> Result<ExitCode> {
-    let table = match planted::hunt(options, &mut |row| eprintln!("\n{row}")).await? {
+async fn hundred(options: &RunOptions) -> Result<ExitCode> {
+    let line = |finding: &Finding| {
+        let mark = if finding.ok { "ok    " } else { "FAILED" };
+        eprintln!("{mark} {:<12} {}", finding.check, finding.detail);
+    };
+    let findings = match crowd(options, &mut { line }).await? {
+        Crowded::Skipped(reason) => {
+            println!("{}", serde_json::json!({"ok": false, "skipped": reason}));
+            return Ok(ExitCode::from(SKIPPED));
+        }
+        Crowded::Done(findings) => findings,
+    };
+    let ok = findings.iter().all(|finding| finding.ok);
+    println!("{}", serde_json::json!({"ok": ok, "crowd": findings}));
+    Ok(if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn hunt(options: &RunOptions, only: &[String]) -> Result<ExitCode> {
+    let table = match planted::hunt(options, only, &mut |row| eprintln!("\n{row}")).await? {
         Hunt::Skipped(reason) => {
             println!("{}", serde_json::json!({"ok": false, "skipped": reason}));
             return Ok(ExitCode::from(SKIPPED));
@@ -153,7 +199,7 @@ fn options(arguments: &Arguments, temporary: &std::path::Path) -> Result<RunOpti
     let named = arguments.nemesis.iter().filter(|name| *name != "none");
     let named: Result<Vec<Kind>, String> = named.map(|name| Kind::from_str(name, true)).collect();
     let nemeses = match arguments.nemesis.as_slice() {
-        [] => Kind::value_variants().to_vec(),
+        [] => Kind::usual(&workloads),
         _ => named.map_err(|reason| {
             let known: Vec<_> = Kind::value_variants()
                 .iter()

@@ -9,9 +9,9 @@ use super::nemesis::Kind;
 use super::workload::Workload;
 use super::{Ended, RunOptions, run};
 
-/// The bugs that a manager built with `planted-bugs` can be told to have. The first is none: the same program without a bug
+/// The bugs that programs built with `planted-bugs` can be told to have. The first is none: the same program without a bug
 /// must pass, or what is found means nothing.
-pub const BUGS: [&str; 9] = [
+pub const BUGS: [&str; 10] = [
     "none",
     "read-without-read-index",
     "apply-twice",
@@ -21,6 +21,7 @@ pub const BUGS: [&str; 9] = [
     "ack-before-fsync",
     "seats-miscounted",
     "down-forgotten",
+    "licensed-too-long",
 ];
 
 /// A bug must be found within this time of faults.
@@ -75,15 +76,32 @@ pub enum Hunt {
 
 /// Hunts every bug in runs of less than a minute, seed after seed, until it is found or the time is over.
 ///
+/// `only` of them where any are named; the program without a bug is run first in any case.
+///
 /// # Errors
 /// A run could not be carried out.
-pub async fn hunt(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Hunt> {
+pub async fn hunt(
+    options: &RunOptions,
+    only: &[String],
+    say: &mut dyn FnMut(&str),
+) -> Result<Hunt> {
+    let wanted = |bug: &&str| *bug == "none" || only.is_empty() || only.iter().any(|it| it == bug);
+    let mut options = options.clone();
+    if !only.is_empty() {
+        // What finds them must find nothing without them.
+        let shown = only.iter().filter_map(|bug| workloads(bug)).flatten();
+        let mut shown: Vec<_> = shown.collect();
+        shown.dedup();
+        if !shown.is_empty() {
+            options.workloads = shown;
+        }
+    }
     let mut table: Vec<Found> = Vec::new();
-    for bug in BUGS {
+    for bug in BUGS.into_iter().filter(wanted) {
         // A check that fails without any bug says nothing about one.
         let noise = table.first().map(|none| none.checks.clone());
         let noise = noise.unwrap_or_default();
-        let Some(found) = one(options, bug, &noise).await? else {
+        let Some(found) = one(&options, bug, &noise).await? else {
             return Ok(Hunt::Skipped("hosts are not permitted here".into()));
         };
         say(&found.row());
@@ -97,6 +115,7 @@ fn nemeses(bug: &str) -> Vec<Kind> {
     match bug {
         "vote-not-persisted" => vec![Kind::Kill, Kind::Leader, Kind::RestartAll, Kind::Partition],
         "ack-before-fsync" => vec![Kind::Power],
+        "licensed-too-long" => vec![Kind::Blackout, Kind::Leader],
         _ => vec![Kind::Partition, Kind::Kill, Kind::Pause, Kind::Leader],
     }
 }
@@ -106,6 +125,7 @@ fn workloads(bug: &str) -> Option<Vec<Workload>> {
     match bug {
         "seats-miscounted" => Some(vec![Workload::Seats]),
         "down-forgotten" => Some(vec![Workload::Lifecycle]),
+        "licensed-too-long" => Some(vec![Workload::Lease]),
         _ => None,
     }
 }

@@ -198,7 +198,7 @@ fn next_step(
             step(NodeState::Down, "silent for the whole grace period".into())
         }
         NodeState::Down if in_state_ms >= settings.reap_ms => {
-            step(NodeState::Removed, "down for the whole reap time".into())
+            step(NodeState::Removed, reaped(node, now))
         }
         _ => None,
     }
@@ -221,6 +221,16 @@ fn is_silent_for_good(seen: Observation, settings: &LifeCycleSettings) -> bool {
         false => settings.grace_ms.min(settings.silent_ms),
     };
     seen.silent_ms >= enough_ms
+}
+
+/// Nobody hears of a removed node again, so what it may still do is said here.
+fn reaped(node: &NodeRecord, now: Millis) -> String {
+    const HOUR_MS: Millis = 3_600_000;
+    let text = "down for the whole reap time";
+    match node.lease_until_ms.saturating_sub(now).div_ceil(HOUR_MS) {
+        0 => text.into(),
+        hours => format!("{text}; if it runs, its lease lets it serve for up to {hours} h more"),
+    }
 }
 
 fn silence(seen: Observation) -> String {

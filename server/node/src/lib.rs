@@ -21,6 +21,8 @@ mod metrics;
 pub mod node;
 mod notify;
 pub mod orders;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 pub mod runtime;
 pub mod session;
 pub mod settings;

@@ -197,4 +197,23 @@ fn members(page: &mut Page, board: &StatusBoard) {
         "Members that gossip knows, but for this one.",
         series,
     );
+    let counters = board.gossip().map(|gossip| gossip.counters());
+    let counters = counters.unwrap_or_default();
+    let dropped = [
+        ("bad_mac", counters.bad_mac),
+        ("replayed", counters.replayed),
+        ("malformed", counters.malformed + counters.oversized),
+    ];
+    page.family(
+        "gossip_packets_dropped_total",
+        "counter",
+        "Gossip packets that changed nothing: not made with a key of the ring, seen before, not of the format. From 0 whenever \
+         the node joins gossip.",
+        dropped.map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), count)),
+    );
+    page.counter(
+        "gossip_packets_received_total",
+        "Gossip packets that arrived, dropped ones included. From 0 whenever the node joins gossip.",
+        counters.packets_in,
+    );
 }

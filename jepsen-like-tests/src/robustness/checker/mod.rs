@@ -3,6 +3,7 @@
 mod agreement;
 mod chain;
 mod idempotence;
+mod leases;
 pub mod linearizability;
 pub mod register;
 mod seats;
@@ -15,6 +16,7 @@ mod watch;
 pub use agreement::agreement;
 pub use chain::{Chains, Link, chain};
 pub use idempotence::{Listed, idempotence, replayed};
+pub use leases::{LeaseEnd, Leases, Look, leases};
 pub use seats::{Shown, Told, seats, stories};
 pub use stale::stale_reads;
 pub use unavailable::longest_unavailable_ms;
@@ -59,7 +61,11 @@ impl Finding {
     }
 
     /// Passes when there are no complaints; otherwise shows the first five.
-    fn of(check: &'static str, looked_at: String, complaints: Vec<(String, Vec<usize>)>) -> Self {
+    pub(super) fn of(
+        check: &'static str,
+        looked_at: String,
+        complaints: Vec<(String, Vec<usize>)>,
+    ) -> Self {
         if complaints.is_empty() {
             return Self::pass(check, looked_at);
         }

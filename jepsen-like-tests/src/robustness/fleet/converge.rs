@@ -86,7 +86,11 @@ impl Fleet {
                         )
                     })
                     .collect();
-                if let Some(wrong) = untrue(&states, truth, self.limit) {
+                // A node that said goodbye and was killed before it came back keeps its seat for five minutes.
+                let held = nodes.iter().filter(|it| it["state"] == "removed");
+                let held = held.filter(|it| it["holds_seat"] == true).count() as u64;
+                let free = self.limit.saturating_sub(held);
+                if let Some(wrong) = untrue(&states, truth, free) {
                     return Ok(wait::Seen::No(format!(
                         "manager-{}: {wrong}: {states:?}",
                         manager + 1

@@ -41,6 +41,8 @@ pub struct Machine {
     paused: bool,
     /// Whether it has got a SIGKILL already.
     killed: bool,
+    /// How long it gives leases, where that is not as usual.
+    pub lease_ms: Option<u64>,
     /// Whether it is to run: a host that waits for its manager has none.
     pub deployed: bool,
     /// Whether it is coming or going: that it ends by itself is for whoever sees to that.
@@ -105,6 +107,7 @@ impl Machine {
             process: None,
             paused: false,
             killed: false,
+            lease_ms: None,
             deployed: true,
             unsettled: false,
             damaged: false,
@@ -154,8 +157,10 @@ impl Machine {
                 )
             }
         };
+        let lease = self.lease_ms.map(|ms| format!("lease_s: {}\n", ms / 1000));
+        let lease = lease.unwrap_or_default();
         let text = format!(
-            "name: {}\ndata_dir: {}\nlisten_http: 0.0.0.0:{HTTP_PORT}\nlisten_nodes: 0.0.0.0:{NODE_PORT}\nlisten_managers: 0.0.0.0:{MANAGER_PORT}\nadvertise: {}\npromote_after_s: {PROMOTE_AFTER_S}\ngrace_s: {}\n{way}",
+            "name: {}\ndata_dir: {}\nlisten_http: 0.0.0.0:{HTTP_PORT}\nlisten_nodes: 0.0.0.0:{NODE_PORT}\nlisten_managers: 0.0.0.0:{MANAGER_PORT}\nadvertise: {}\npromote_after_s: {PROMOTE_AFTER_S}\ngrace_s: {}\n{lease}{way}",
             self.name,
             self.data_dir().display(),
             self.address,

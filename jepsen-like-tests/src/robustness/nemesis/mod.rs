@@ -7,6 +7,10 @@ mod plan;
 mod repair;
 mod shape;
 
+use clap::ValueEnum;
+
+use super::workload::Workload;
+
 pub use execute::{Band, Nemesis};
 pub use hands::Hands;
 pub use plan::{Fault, Lane, Pick, Step, hosts, plan};
@@ -35,4 +39,17 @@ pub enum Kind {
     Membership,
     /// Power loss of some or all: what was not fsynced is gone. The managers then live on disks in this program's memory.
     Power,
+    /// kill -9 of all, for longer than a lease of the workload `lease`, with which alone it comes unnamed.
+    Blackout,
+    /// Gossip packets forged, replayed, truncated, duplicated, to managers and nodes.
+    Packets,
+}
+
+impl Kind {
+    /// What is done when nothing is named.
+    pub fn usual(workloads: &[Workload]) -> Vec<Self> {
+        let mut kinds = Self::value_variants().to_vec();
+        kinds.retain(|kind| *kind != Self::Blackout || workloads.contains(&Workload::Lease));
+        kinds
+    }
 }

@@ -102,6 +102,7 @@ pub fn plan(seed: u64, kinds: &[Kind], managers: usize, time_ms: u64) -> Vec<Ste
             Kind::RestartAll,
             Kind::Corrupt,
             Kind::Power,
+            Kind::Blackout,
         ],
     );
     let members: Vec<Kind> = of(kinds, &[Kind::Wipe, Kind::Membership]);
@@ -182,7 +183,7 @@ fn fault(lane: Lane, kind: Kind, group: &mut Group, rng: &mut StdRng) -> Fault {
         (Lane::Process, Kind::Leader) => Fault::Kill {
             victims: vec![pick(true)],
         },
-        (Lane::Process, Kind::RestartAll) => Fault::Kill {
+        (Lane::Process, Kind::RestartAll | Kind::Blackout) => Fault::Kill {
             victims: everybody(managers),
         },
         (Lane::Process, Kind::Corrupt) => Fault::Corrupt {
@@ -256,6 +257,7 @@ fn lasts(fault: &Fault, kind: Kind, rng: &mut StdRng) -> u64 {
         Fault::Corrupt { .. } => rng.random_range(3_000..8_000),
         Fault::Wipe { .. } => rng.random_range(0..6_000),
         Fault::Join { .. } | Fault::Leave { .. } | Fault::Lead { .. } => 0,
+        Fault::Kill { .. } if kind == Kind::Blackout => rng.random_range(12_000..22_000),
         Fault::Kill { .. } if kind == Kind::RestartAll || rng.random_bool(0.5) => 0,
         Fault::Kill { .. } => rng.random_range(500..10_000),
         Fault::Pause { .. } if rng.random_bool(0.1) => rng.random_range(20_000..60_000),
@@ -267,7 +269,7 @@ fn lasts(fault: &Fault, kind: Kind, rng: &mut StdRng) -> u64 {
 mod tests {
     use super::*;
 
-    const ALL: [Kind; 9] = [
+    const ALL: [Kind; 10] = [
         Kind::Partition,
         Kind::Kill,
         Kind::Pause,
@@ -277,6 +279,7 @@ mod tests {
         Kind::Corrupt,
         Kind::Wipe,
         Kind::Membership,
+        Kind::Blackout,
     ];
 
     #[test]

@@ -6,8 +6,10 @@ use anyhow::{Context, Result, bail};
 use crate::http::Ask;
 use crate::managers::write_secret;
 use crate::robustness::RunOptions;
+use crate::robustness::fleet::LEASE_MS;
 use crate::robustness::host::{Lab, Machine, Way};
 use crate::robustness::nemesis::{Kind, hosts};
+use crate::robustness::workload::Workload;
 use crate::wait;
 
 /// On a busy machine a group of debug builds takes its time.
@@ -50,6 +52,10 @@ pub fn prepare(lab: &Lab, options: &RunOptions) -> Result<Prepared> {
     };
     for (host, machine) in machines.iter_mut().enumerate() {
         machine.deployed = host < options.managers;
+        machine.lease_ms = options
+            .workloads
+            .contains(&Workload::Lease)
+            .then_some(LEASE_MS);
         machine.configure(&way)?;
     }
     for machine in &mut machines {

@@ -1,7 +1,7 @@
 //! One run from the first start to the report.
 
 mod ending;
-mod forming;
+pub(super) mod forming;
 mod processes;
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::fleet::{self, Fleet};
 use super::history::{Clock, Recorder};
 use super::host::{Lab, LabError, Machine};
 use super::nemesis::{Hands, Kind, Nemesis, hosts, plan};
+use super::packets::{Member, Packets};
 use super::report::Outcome;
 use super::workload::{self, Client, Clients, Reader, Server, Workload};
 use super::{RunOptions, report};
@@ -44,6 +45,7 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
         Err(LabError::NotPermitted(reason)) => return Ok(Ended::Skipped(reason)),
         Err(LabError::Broken(error)) => return Err(error.context("make hosts")),
     };
+    let packets = attacker(&lab, options, managers);
     let prepared = prepare(&lab, options)?;
     let formed = form(prepared.machines).await;
     let (machines, token) = match formed {
@@ -77,18 +79,32 @@ pub async fn run(options: &RunOptions) -> Result<Ended> {
             Some(Fleet::start((&lab, network), options, group, managers).await?)
         }
     };
-    let outcome =
-        under_faults(options, &clients, (&hands, fleet.as_ref()), (&reader, from)).await?;
+    let others = (fleet.as_ref(), packets.as_ref());
+    let outcome = under_faults(options, &clients, (&hands, others), (&reader, from)).await?;
     hands.kill(&hands.deployed().await).await?;
     Ok(Ended::Done(Box::new(outcome)))
 }
 
+/// Who sends packets, where that is asked for and allowed.
+fn attacker(lab: &Lab, options: &RunOptions, managers: usize) -> Option<Packets> {
+    if !options.nemeses.contains(&Kind::Packets) {
+        return None;
+    }
+    let hosts = managers + fleet::hosts(&options.workloads);
+    let hosts = (0..hosts).map(|host| lab.address(host)).collect();
+    let packets = Packets::new(lab.outside(), hosts);
+    packets
+        .inspect_err(|error| eprintln!("no false packets in this run: {error:#}"))
+        .ok()
+}
+
 /// The kinds that this machine allows: power losses need disks of our own.
-async fn possible(options: &RunOptions, hands: &Hands) -> Vec<Kind> {
+async fn possible(options: &RunOptions, hands: &Hands, packets: bool) -> Vec<Kind> {
     let has_disk = hands.machines.lock().await.iter().all(Machine::has_disk);
     let kinds = options.nemeses.iter().copied();
     kinds
         .filter(|kind| *kind != Kind::Power || has_disk)
+        .filter(|kind| *kind != Kind::Packets || packets)
         .collect()
 }
 
@@ -96,7 +112,7 @@ async fn possible(options: &RunOptions, hands: &Hands) -> Vec<Kind> {
 async fn under_faults(
     options: &RunOptions,
     clients: &Clients,
-    (hands, fleet): (&Hands, Option<&Fleet>),
+    (hands, (fleet, packets)): (&Hands, (Option<&Fleet>, Option<&Packets>)),
     (reader_client, from): (&Client, u64),
 ) -> Result<Outcome> {
     let recorder = &clients.recorder;
@@ -111,7 +127,12 @@ async fn under_faults(
     let _ends_fleet = fleet_stop.clone().drop_guard();
     let trouble = trouble.map(|it| it.trouble(options.time, clock, fleet_stop.clone()));
     let time_ms = u64::try_from(options.time.as_millis())?;
-    let nemeses = possible(options, hands).await;
+    let nemeses = possible(options, hands, packets.is_some()).await;
+    let packets_stop = CancellationToken::new();
+    let _ends_packets = packets_stop.clone().drop_guard();
+    if let Some(packets) = packets {
+        tokio::spawn(packets.clone().run(options.seed, packets_stop.clone()));
+    }
     let steps = plan(options.seed, &nemeses, options.managers, time_ms);
     let nemesis = Nemesis::new(hands.clone(), clock);
     let progress = options.progress.then(|| {
@@ -141,6 +162,14 @@ async fn under_faults(
     if let Some(fleet) = fleet {
         fleet.heal().await?;
         of_nodes.push(fleet.converge().await?);
+        if fleet.seen_leases().is_some() {
+            of_nodes.push(fleet.licensed_again().await);
+        }
+    }
+    packets_stop.cancel();
+    if let Some(packets) = packets {
+        let members = members_of_gossip(hands, fleet).await?;
+        of_nodes.push(packets.verify(&members, clients).await);
     }
     fleet_stop.cancel();
     if let Some(trouble) = trouble {
@@ -158,6 +187,9 @@ async fn under_faults(
         let told: Vec<_> = at_end.streams.first().map_or_else(Vec::new, told);
         of_nodes.push(checker::seats(&told, &fleet.shown(), fleet.limit));
         of_nodes.push(checker::stories(&told));
+        if let Some(seen) = fleet.seen_leases() {
+            of_nodes.push(checker::leases(&seen, fleet::LEASE_MS));
+        }
         fleet.write(&options.dir)?;
     }
     findings.extend(of_nodes);
@@ -180,6 +212,20 @@ async fn under_faults(
     };
     outcome.write(&operations, &at_end.streams)?;
     Ok(outcome)
+}
+
+/// Everybody who gossips.
+async fn members_of_gossip(hands: &Hands, fleet: Option<&Fleet>) -> Result<Vec<Member>> {
+    let machines = hands.machines.lock().await;
+    let managers = machines.iter().filter(|machine| machine.deployed);
+    let mut members: Vec<_> = managers
+        .map(|machine| Member::new(&machine.name, machine.http))
+        .collect();
+    if let Some(fleet) = fleet {
+        let nodes = fleet.members().await?;
+        members.extend(nodes.iter().map(|(name, api)| Member::new(name, *api)));
+    }
+    Ok(members)
 }
 
 fn start_readers(

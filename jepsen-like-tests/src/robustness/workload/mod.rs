@@ -29,6 +29,9 @@ pub enum Workload {
     Seats,
     /// Nodes that die, stop, come back and flap: their states come to be true. Only when it is named.
     Lifecycle,
+    /// Nodes with leases of seconds, whose clocks jump: none is licensed after its lease, and none is degraded while it has one.
+    /// Only when it is named.
+    Lease,
 }
 
 const REGISTER_CLIENTS: usize = 5;

@@ -1,6 +1,7 @@
 //! Tables for one step, and [`lives`].
 
 mod lives;
+mod reaped;
 
 use uuid::Uuid;
 

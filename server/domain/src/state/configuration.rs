@@ -90,7 +90,7 @@ impl Transaction<'_> {
             return Ok(Applied::Unchanged);
         };
         let now = self.now;
-        let node = self.node_mut(*node_id)?;
+        let mut node = self.node_mut(*node_id)?;
         let order = (*epoch, *generation);
         let last = node.applied.as_ref();
         if last.is_some_and(|applied| order < (applied.epoch, applied.generation)) {
@@ -109,7 +109,7 @@ impl Transaction<'_> {
                 text: text.clone(),
                 at_ms: now,
             });
-            let node = node.clone();
+            let node = node.done();
             self.event(
                 EventKind::VersionRefused,
                 format!("{} refused v{number}", node.name),
@@ -133,7 +133,7 @@ impl Transaction<'_> {
             rendered: *rendered,
             at_ms: now,
         });
-        let node = node.clone();
+        let node = node.done();
         self.event(
             EventKind::VersionApplied,
             format!("{} applied v{number}", node.name),

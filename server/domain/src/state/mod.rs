@@ -17,6 +17,7 @@ mod operation;
 mod persist;
 mod read;
 mod recording;
+mod seat_count;
 mod secret;
 mod series;
 mod staging;

@@ -1,12 +1,51 @@
+use std::ops::{Deref, DerefMut};
+
 use imbl::{OrdMap, OrdSet};
 
-use crate::{FleetName, NodeId, NodeRecord};
+use super::seat_count::SeatCount;
+use crate::{FleetName, Millis, NodeId, NodeRecord, Seat};
 
-/// The registered nodes, and which of them a fleet has: what is asked of one fleet must not cost a look at all nodes.
+/// The registered nodes, which of them a fleet has, and how many seats they take: neither what is asked of one fleet nor the
+/// question for a free seat must cost a look at all nodes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NodeTable {
     by_id: OrdMap<NodeId, NodeRecord>,
     by_fleet: OrdMap<FleetName, OrdSet<NodeId>>,
+    seats: SeatCount,
+}
+
+/// One node, to be changed in place. The end of it counts its seat anew.
+pub(crate) struct NodeMut<'t> {
+    node: &'t mut NodeRecord,
+    seats: &'t mut SeatCount,
+    before: Seat,
+}
+
+impl NodeMut<'_> {
+    /// Ends the change; the node as it is now.
+    pub(crate) fn done(self) -> NodeRecord {
+        self.node.clone()
+    }
+}
+
+impl Deref for NodeMut<'_> {
+    type Target = NodeRecord;
+
+    fn deref(&self) -> &NodeRecord {
+        self.node
+    }
+}
+
+impl DerefMut for NodeMut<'_> {
+    fn deref_mut(&mut self) -> &mut NodeRecord {
+        self.node
+    }
+}
+
+impl Drop for NodeMut<'_> {
+    fn drop(&mut self) {
+        self.seats.replace(Some(self.before), Some(self.node.seat));
+    }
 }
 
 impl NodeTable {
@@ -41,8 +80,10 @@ impl NodeTable {
     }
 
     pub(crate) fn insert(&mut self, node: NodeRecord) {
-        let (id, fleet) = (node.id, node.fleet.clone());
+        let (id, fleet, seat) = (node.id, node.fleet.clone(), node.seat);
         let before = self.by_id.insert(id, node);
+        let seat_before = before.as_ref().map(|before| before.seat);
+        self.seats.replace(seat_before, Some(seat));
         if let Some(left) = before.filter(|before| before.fleet != fleet) {
             self.leave(&left);
         }
@@ -51,13 +92,24 @@ impl NodeTable {
 
     pub(crate) fn remove(&mut self, id: &NodeId) {
         if let Some(node) = self.by_id.remove(id) {
+            self.seats.replace(Some(node.seat), None);
             self.leave(&node);
         }
     }
 
     /// To change a node in place. Its fleet changes by [`Self::insert`] only.
-    pub(crate) fn get_mut(&mut self, id: &NodeId) -> Option<&mut NodeRecord> {
-        self.by_id.get_mut(id)
+    pub(crate) fn get_mut(&mut self, id: &NodeId) -> Option<NodeMut<'_>> {
+        let node = self.by_id.get_mut(id)?;
+        Some(NodeMut {
+            before: node.seat,
+            node,
+            seats: &mut self.seats,
+        })
+    }
+
+    /// Seats that are taken at `now`.
+    pub(crate) fn seats_taken(&self, now: Millis) -> u32 {
+        self.seats.taken(now)
     }
 
     fn leave(&mut self, node: &NodeRecord) {

@@ -2,7 +2,7 @@
 
 use imbl::Vector;
 
-use super::Transaction;
+use super::{Transaction, node_table::NodeMut};
 use crate::{
     Applied, Digest, EventKind, FleetName, JoinRole, Millis, NodeId, NodeNote, NodeRecord,
     NodeRegistration, NodeState, RecordKey, Rejected, Seat, TokenId,
@@ -138,7 +138,7 @@ impl Transaction<'_> {
         if seated.is_some_and(|node| node.seat != Seat::Held) {
             return Err(Rejected::NotSeated(node_id));
         }
-        let node = self.node_mut(node_id)?;
+        let mut node = self.node_mut(node_id)?;
         node.lease_until_ms = node.lease_until_ms.max(until_ms);
         let lease_until_ms = node.lease_until_ms;
         Ok(Applied::Registered {
@@ -159,7 +159,7 @@ impl Transaction<'_> {
         if to == NodeState::Removed && self.state.clock.hold.is_some() {
             return Err(Rejected::ClockHeld);
         }
-        let node = self.node_mut(node_id)?;
+        let mut node = self.node_mut(node_id)?;
         if node.state != from || node.state_since_ms != from_since_ms {
             return Err(Rejected::NodeMovedOn {
                 expected: from,
@@ -171,7 +171,7 @@ impl Transaction<'_> {
         if matches!(to, NodeState::Down | NodeState::Removed) {
             node.seat = Seat::Free;
         }
-        let node = node.clone();
+        let node = node.done();
         if to == NodeState::Removed {
             self.forget_operation(node_id);
         }
@@ -192,7 +192,7 @@ impl Transaction<'_> {
         hold_seat: bool,
     ) -> Result<Applied, Rejected> {
         let now = self.now;
-        let node = self.node_mut(node_id)?;
+        let mut node = self.node_mut(node_id)?;
         if node.state == NodeState::Removed {
             if !hold_seat {
                 node.seat = Seat::Free;
@@ -206,7 +206,7 @@ impl Transaction<'_> {
         } else {
             Seat::Free
         };
-        let node = node.clone();
+        let node = node.done();
         if !hold_seat {
             self.forget_operation(node_id);
         }
@@ -272,7 +272,7 @@ impl Transaction<'_> {
         Ok(Applied::Done)
     }
 
-    pub(super) fn node_mut(&mut self, id: NodeId) -> Result<&mut NodeRecord, Rejected> {
+    pub(super) fn node_mut(&mut self, id: NodeId) -> Result<NodeMut<'_>, Rejected> {
         if !self.state.nodes.contains_key(&id) {
             return Err(Rejected::NoSuchNode(id));
         }

@@ -88,9 +88,7 @@ impl ClusterState {
 
     /// Seats that count against the limit.
     pub fn seats_used(&self, now: Millis) -> u32 {
-        let now = self.decision_time(now);
-        let taken = self.nodes.values().filter(|node| node.seat.is_taken(now));
-        taken.count() as u32
+        self.nodes.seats_taken(self.decision_time(now))
     }
 
     pub fn token(&self, id: TokenId) -> Option<&TokenRecord> {

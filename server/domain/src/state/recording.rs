@@ -39,11 +39,11 @@ impl Transaction<'_> {
             }
             self.remember_recent(node_id, sample.summary());
         }
-        if through_seq > known_seq
-            && let Some(node) = self.state.nodes.get_mut(&node_id)
-        {
-            node.reported_until_ms = reported;
-            remember_stream(node, stream, through_seq);
+        if through_seq > known_seq {
+            if let Some(mut node) = self.state.nodes.get_mut(&node_id) {
+                node.reported_until_ms = reported;
+                remember_stream(&mut node, stream, through_seq);
+            }
             // Whoever waits for nodes is not woken by each batch.
             self.changed_quietly(RecordKey::Node(node_id));
         }

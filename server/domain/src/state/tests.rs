@@ -1,5 +1,6 @@
 mod leases;
 mod operating;
+mod seat_counts;
 mod time;
 mod watching;
 

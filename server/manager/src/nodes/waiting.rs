@@ -19,8 +19,9 @@ use crate::{app::App, clock};
 
 /// Then the question is answered with a refusal, which the node asks again.
 const KEEP: Duration = Duration::from_secs(60);
-/// Further nodes are refused at once, and ask every few seconds: with each change of a node everybody here counts seats.
-const MAX_KEPT: usize = 64;
+/// Further nodes are refused at once, and ask every few seconds: each question kept is an open stream, and wakes with each change
+/// of a node.
+const MAX_KEPT: usize = 1_024;
 /// Who was told to come has registered by then, or does not.
 const COMES_WITHIN: Duration = Duration::from_secs(1);
 
@@ -70,8 +71,9 @@ impl Place<'_> {
         inner
             .told
             .retain(|at| now.saturating_duration_since(*at) < COMES_WITHIN);
-        let before = inner.kept.range(..self.order).count() + inner.told.len();
-        let turn = before < free as usize;
+        // No further than it matters: the queue may be long.
+        let ahead = inner.kept.range(..self.order).take(free as usize);
+        let turn = ahead.count() + inner.told.len() < free as usize;
         if turn {
             inner.told.push(now);
             inner.kept.remove(&self.order);

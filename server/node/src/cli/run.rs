@@ -1,6 +1,6 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{KRAKEND_USAGE, fail};
 use crate::listen::address_of;
 use crate::log::{self, LogFormat};
 use crate::node::Signals;
-use crate::runtime::{self, RuntimeOptions};
+use crate::runtime::{self, ApplyError, RuntimeOptions};
 use crate::settings::GatewayChoice;
 
 const GRACE: Duration = Duration::from_secs(30);
@@ -58,13 +58,23 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         LogFormat::Text,
         if arguments.debug { "debug" } else { "info" },
     );
-    match serve(&arguments, &document).await {
-        Ok(()) => ExitCode::SUCCESS,
+    match serve(&arguments, path, &document).await {
+        Ok(Ended::AsAsked) => ExitCode::SUCCESS,
+        Ok(Ended::Refused(words)) => {
+            eprintln!("{words}");
+            ExitCode::from(KRAKEND_USAGE)
+        }
         Err(error) => fail(&error),
     }
 }
 
-async fn serve(arguments: &Arguments, document: &[u8]) -> anyhow::Result<()> {
+enum Ended {
+    AsAsked,
+    /// KrakenD's own words about the file.
+    Refused(String),
+}
+
+async fn serve(arguments: &Arguments, path: &Path, document: &[u8]) -> anyhow::Result<Ended> {
     let mut signals = Signals::new()?;
     let mut listen = address_of(Some(document));
     if let Some(port) = arguments.port {
@@ -76,14 +86,25 @@ async fn serve(arguments: &Arguments, document: &[u8]) -> anyhow::Result<()> {
     options.krakend_path.clone_from(&arguments.krakend_bin);
     options.drain_timeout = GRACE;
     let gateway = runtime::start(options).await?;
-    gateway.apply(document).await?;
+    match gateway.apply(document).await {
+        Ok(_) => {}
+        Err(ApplyError::Refused(refusal)) => {
+            gateway.shutdown(Duration::ZERO).await;
+            // It was shown a copy, which nobody knows who has not written this.
+            let copy = work_dir.0.join("gateway-candidate-0.json");
+            let words = refusal.text;
+            let words = words.replace(&copy.display().to_string(), &path.display().to_string());
+            return Ok(Ended::Refused(words));
+        }
+        Err(error) => return Err(error.into()),
+    }
     let name = signals.next().await;
     tracing::info!("{name}: ending");
     tokio::select! {
         () = gateway.shutdown(GRACE) => {}
         _ = signals.next() => anyhow::bail!("a second signal: ended at once"),
     }
-    Ok(())
+    Ok(Ended::AsAsked)
 }
 
 /// Where a KrakenD's files are while this runs: a directory of our own, because what lies in it is cleared.
@@ -107,7 +128,7 @@ impl Drop for WorkDir {
     }
 }
 
-fn unreadable(path: &std::path::Path, reason: &str) -> ExitCode {
+fn unreadable(path: &Path, reason: &str) -> ExitCode {
     eprintln!(
         "ERROR parsing the configuration file:\t'{}': {reason}",
         path.display()
