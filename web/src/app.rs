@@ -10,7 +10,7 @@ use crate::pages::overview::Overview;
 use crate::pure::route::{Page, Place, Section};
 use crate::ui::frame::Frame;
 use crate::ui::keyboard;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 use std::time::Duration;
 
 /// Puts the dashboard into the page.
@@ -20,7 +20,7 @@ pub fn mount() {
     if let Some(theme) = browser::recall("theme") {
         browser::set_theme(&theme);
     }
-    leptos::mount::mount_to_body(App);
+    crate::view::mount(App);
 }
 
 #[component]

@@ -1,5 +1,8 @@
 //! Requests to the manager that served the page.
 
+use std::pin::Pin;
+
+use crate::pure::read;
 use krakend_api::{PROBLEM_CONTENT_TYPE, Problem};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
@@ -58,8 +61,7 @@ impl Failure {
 /// # Errors
 /// See [`Failure`].
 pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
-    let response = send("GET", path, None, &[]).await?;
-    read(response).await
+    parse(&send("GET", path, None, &[]).await?)
 }
 
 /// Reads a resource as text.
@@ -67,8 +69,7 @@ pub async fn get<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
 /// # Errors
 /// See [`Failure`].
 pub async fn get_text(path: &str) -> Result<String, Failure> {
-    let response = send("GET", path, None, &[]).await?;
-    text(&response).await
+    send("GET", path, None, &[]).await
 }
 
 /// Changes something; the answer as text, empty where it has no body. The same key makes a repetition harmless.
@@ -84,8 +85,7 @@ pub async fn write(
     let key = super::browser::random_key();
     let mut all = vec![("Idempotency-Key", key.as_str())];
     all.extend_from_slice(headers);
-    let response = send(method, path, body, &all).await?;
-    text(&response).await
+    send(method, path, body, &all).await
 }
 
 /// Sends a body and reads the answer.
@@ -93,8 +93,7 @@ pub async fn write(
 /// # Errors
 /// See [`Failure`].
 pub async fn post<T: DeserializeOwned>(path: &str, body: &str) -> Result<T, Failure> {
-    let response = send("POST", path, Some(body), &[]).await?;
-    read(response).await
+    parse(&send("POST", path, Some(body), &[]).await?)
 }
 
 /// Deletes a resource; the answer has no body.
@@ -124,15 +123,25 @@ pub async fn reachable() -> Result<Reachable, Failure> {
     })
 }
 
-async fn send(
+/// Sends a request and gives the answer's text. In a box: otherwise each of its callers has a copy of all that it awaits.
+fn send<'a>(
+    method: &'a str,
+    path: &'a str,
+    body: Option<&'a str>,
+    headers: &'a [(&'a str, &'a str)],
+) -> Pin<Box<dyn Future<Output = Result<String, Failure>> + 'a>> {
+    Box::pin(answer(method, path, body, headers))
+}
+
+async fn answer(
     method: &str,
     path: &str,
     body: Option<&str>,
     headers: &[(&str, &str)],
-) -> Result<Response, Failure> {
+) -> Result<String, Failure> {
     let response = fetch(method, path, body, headers).await?;
     if response.ok() {
-        return Ok(response);
+        return text(&response).await;
     }
     let problem = problem(&response).await.unwrap_or_default();
     let detail = problem.detail.clone();
@@ -182,12 +191,7 @@ async fn fetch(
 /// # Errors
 /// It is not what the API promises.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
-    serde_json::from_str(text).map_err(|_| Failure::Unreadable)
-}
-
-async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
-    let text = text(&response).await?;
-    serde_json::from_str(&text).map_err(|_| Failure::Unreadable)
+    read::from_str(text).ok_or(Failure::Unreadable)
 }
 
 async fn problem(response: &Response) -> Option<Problem> {
@@ -195,7 +199,7 @@ async fn problem(response: &Response) -> Option<Problem> {
     if !kind.starts_with(PROBLEM_CONTENT_TYPE) {
         return None;
     }
-    serde_json::from_str(&text(response).await.ok()?).ok()
+    read::from_str(&text(response).await.ok()?)
 }
 
 async fn text(response: &Response) -> Result<String, Failure> {

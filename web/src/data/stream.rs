@@ -9,6 +9,7 @@ use web_sys::{EventSource, MessageEvent};
 
 use super::store::Store;
 use crate::pure::event::STREAM_KINDS;
+use crate::pure::read;
 use crate::pure::series::Now;
 
 /// Data of a message `live`.
@@ -87,12 +88,12 @@ fn handle(store: Store, message: &MessageEvent) {
     };
     match message.type_().as_str() {
         "heartbeat" => {
-            if let Ok(status) = serde_json::from_str::<GroupStatus>(&data) {
+            if let Some(status) = read::from_str::<GroupStatus>(&data) {
                 store.take_status(status);
             }
         }
         "live" => {
-            if let Ok(live) = serde_json::from_str::<Live>(&data) {
+            if let Some(live) = read::from_str::<Live>(&data) {
                 store.take_live(
                     live.nodes,
                     Now {
@@ -104,7 +105,7 @@ fn handle(store: Store, message: &MessageEvent) {
             }
         }
         _ => {
-            if let Ok(event) = serde_json::from_str::<Event>(&data) {
+            if let Some(event) = read::from_str::<Event>(&data) {
                 store.take_event(event);
             }
         }

@@ -13,8 +13,8 @@ use crate::ui::control::{Choice, SearchField};
 use crate::ui::frame::{Head, HeadTabs};
 use crate::ui::icon::{Icon, IconView};
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::{AuditList, AuditRecord, AuditVerification, EventList};
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 const PAGE: usize = 100;

@@ -11,9 +11,9 @@ use crate::ui::cell;
 use crate::ui::dialog::Dialog;
 use crate::ui::frame::Head;
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::{License, LicenseState, NodeState, Role};
 use leptos::html::Textarea;
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::sync::Arc;
 

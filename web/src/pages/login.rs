@@ -8,9 +8,9 @@ use crate::pure::event::Mark;
 use crate::ui::command::Command;
 use crate::ui::frame::{Brand, ThemeButton};
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::{LoginRequest, Session};
 use leptos::html::Input;
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 /// The page without a session.

@@ -14,7 +14,7 @@ pub mod traffic;
 
 use crate::data::store::Store;
 use crate::ui::frame::Head;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// An address that names nothing.
 #[component]

@@ -5,8 +5,8 @@ use super::nodes::row::{none, with_unit};
 use crate::pure::event;
 use crate::pure::format;
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::BackendTotals;
-use leptos::prelude::*;
 
 /// Failed calls beyond this share are marked.
 const OBJECTIVE: f64 = 0.01;

@@ -14,6 +14,7 @@ pub mod json;
 pub mod keys;
 pub mod nodes;
 pub mod order;
+pub mod read;
 pub mod rollout;
 pub mod route;
 pub mod ruler;

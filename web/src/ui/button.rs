@@ -1,8 +1,8 @@
 //! Buttons that change something.
 
 use crate::data::store::{Act, Ask, Store};
+use crate::view::prelude::*;
 use krakend_api::Role;
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 /// A button for what needs a role and a leader. While it cannot be used it says why.
@@ -20,12 +20,24 @@ pub fn Action(
     blocked: Option<Signal<Option<String>>>,
     run: impl Fn() + Send + Sync + 'static,
 ) -> impl IntoView {
+    let look = (format!("button {class}"), testid);
+    action(store, label, need, look, blocked, Box::new(run))
+}
+
+/// The same for every `run`, so that there is one copy of it. The look is class and test id.
+fn action(
+    store: Store,
+    label: Signal<String>,
+    need: Role,
+    (class, testid): (String, &'static str),
+    blocked: Option<Signal<Option<String>>>,
+    run: Box<dyn Fn() + Send + Sync>,
+) -> AnyView {
     let why = Memo::new(move |_| {
         store
             .hindrance(need)
             .or_else(|| blocked.and_then(|b| b.get()))
     });
-    let class = format!("button {class}");
     view! {
         <button type="button" class=class data-testid=testid title=move || why.get()
             aria-disabled=move || why.get().is_some().to_string()

@@ -1,7 +1,7 @@
 //! A cell of the ruled sheet, and the states that every cell has.
 
 use crate::data::store::Remote;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// Shows a remote value: grey bars before it is there, a sentence when it could not be read, else the content.
 pub fn remote<T, V>(

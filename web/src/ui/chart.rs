@@ -2,8 +2,8 @@
 
 use crate::pure::chart::{Chart, Drawing, MomentKind};
 use crate::pure::event::Mark;
+use crate::view::prelude::*;
 use leptos::html::Div;
-use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 

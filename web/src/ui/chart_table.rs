@@ -3,7 +3,7 @@
 use crate::pure::chart::Chart;
 use crate::pure::clock::Zone;
 use crate::pure::format;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// The newest first.
 const MOST_ROWS: usize = 400;

@@ -2,7 +2,7 @@
 
 use super::icon::{Icon, IconView};
 use crate::data::browser;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 use std::time::Duration;
 
 /// A command in a box with a button that copies it.

@@ -3,7 +3,7 @@
 use super::icon::{Icon, IconView};
 use crate::data::choices::RANGES;
 use crate::data::store::Store;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// The range of all charts.
 #[component]

@@ -3,8 +3,8 @@
 use super::mark::MarkIcon;
 use crate::data::store::{Ask, Store};
 use crate::pure::event::Mark;
+use crate::view::prelude::*;
 use leptos::html;
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 /// A dialog that is open while `open` is true.

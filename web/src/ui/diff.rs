@@ -1,7 +1,7 @@
 //! Two documents beside each other, or one below the other.
 
 use crate::pure::diff::{self, Half, Row};
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// Rows drawn at most; a larger difference is exported.
 const MOST: usize = 3_000;

@@ -2,7 +2,7 @@
 
 use super::command::Command;
 use crate::pure::contours;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// Fills a page that has nothing to show yet.
 #[component]

@@ -12,8 +12,8 @@ use crate::data::store::{Connection, Login, Store};
 use crate::pure::event::Mark;
 use crate::pure::route::{Place, Section};
 use crate::pure::{format, rollout};
+use crate::view::prelude::*;
 use krakend_api::{LicenseState, NodeState};
-use leptos::prelude::*;
 
 /// The frame with a page inside.
 #[component]

@@ -1,7 +1,7 @@
 //! Heat strips and their key.
 
 use crate::pure::heat::{self, Cell, LIMITS_MS, LIMITS_PERCENT, Measure};
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 pub const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 18.0;

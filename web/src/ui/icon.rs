@@ -1,6 +1,6 @@
 //! Icons, 16 px, stroke 1.4. Decoration: the control beside them has the name.
 
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// Which icon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use crate::data::navigation;
 use crate::data::store::{Login, Store};
 use crate::pure::keys::{Action, Keys};
 use crate::pure::route::Section;
+use crate::view::prelude::*;
 use leptos::ev;
-use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 

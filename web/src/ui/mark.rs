@@ -2,8 +2,8 @@
 
 use crate::pure::event::Mark;
 use crate::pure::rollout::Step;
+use crate::view::prelude::*;
 use krakend_api::{ManagerRole, NodeState};
-use leptos::prelude::*;
 
 const HEXAGON: &str = "M6 .8 10.5 3.4v5.2L6 11.2 1.5 8.6V3.4z";
 const RING: &str = "M10.5 6a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z";

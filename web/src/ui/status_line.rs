@@ -6,7 +6,7 @@ use crate::data::store::{Connection, Store};
 use crate::data::stream;
 use crate::pure::event::Mark;
 use crate::pure::format;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// Connection, leader, managers, nodes, generation, index, zone, clock.
 #[component]

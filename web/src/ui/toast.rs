@@ -4,7 +4,7 @@ use super::icon::{Icon, IconView};
 use super::mark::MarkIcon;
 use crate::data::store::Store;
 use crate::pure::event::Mark;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 use std::time::Duration;
 
 /// A good one goes by itself, a bad one waits to be read.

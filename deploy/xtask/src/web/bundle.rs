@@ -1,12 +1,10 @@
 //! From the build's output to `web/dist`: names with a digest, compressed copies, a manifest.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -137,10 +135,15 @@ fn store(dist: &Path, path: String, content: &[u8], immutable: bool) -> Result<F
     })
 }
 
+/// As small as gzip can be: a twentieth smaller than what the usual encoders reach at their best.
 fn gzip(content: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(content).context("compress")?;
-    encoder.finish().context("compress")
+    let options = zopfli::Options {
+        iteration_count: NonZeroU64::new(5).context("five is not zero")?,
+        ..zopfli::Options::default()
+    };
+    let mut packed = Vec::new();
+    zopfli::compress(options, zopfli::Format::Gzip, content, &mut packed).context("compress")?;
+    Ok(packed)
 }
 
 /// The manifest of what was built before.

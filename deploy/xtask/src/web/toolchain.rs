@@ -77,16 +77,12 @@ impl Toolchain {
             "CARGO_ENCODED_RUSTFLAGS",
             "CARGO_TARGET_DIR",
             "CARGO_BUILD_TARGET",
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
             "RUSTC_WRAPPER",
             "LD_LIBRARY_PATH",
         ] {
             cargo.env_remove(name);
         }
-        // One type for all views: without it leptos makes code of its own for each, and the dashboard is a third larger.
-        cargo.env(
-            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-            "--cfg erase_components",
-        );
         cargo
     }
 }

@@ -7,8 +7,8 @@ use crate::data::store::Store;
 use crate::pure::event::Mark;
 use crate::pure::{format, route};
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::{ConfigurationDiff, Finding};
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 /// The newest answer.

@@ -8,8 +8,8 @@ use crate::pure::{clock, route};
 use crate::ui::cell;
 use crate::ui::control::Segments;
 use crate::ui::diff::{SideBySide, Unified};
+use crate::view::prelude::*;
 use krakend_api::{ChangeKind, ConfigurationChange, ConfigurationDiff, VersionSummary};
-use leptos::prelude::*;
 
 /// Structural lines, then side by side or unified.
 #[component]

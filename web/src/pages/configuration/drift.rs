@@ -6,8 +6,8 @@ use crate::pure::clock;
 use crate::pure::event::Mark;
 use crate::ui::frame::Head;
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::Node;
-use leptos::prelude::*;
 
 /// The page.
 #[component]

@@ -8,9 +8,9 @@ use crate::data::store::Store;
 use crate::pure::{clock, json};
 use crate::ui::button::Action;
 use crate::ui::frame::Head;
+use crate::view::prelude::*;
 use krakend_api::{Finding, Role};
 use leptos::html::Textarea;
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 const LINE_PX: usize = 20;

@@ -6,8 +6,8 @@ use crate::data::store::Store;
 use crate::pure::event::Mark;
 use crate::pure::{clock, rollout};
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::VersionSummary;
-use leptos::prelude::*;
 
 /// The list; two can be chosen to compare.
 #[component]

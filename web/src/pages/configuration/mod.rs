@@ -19,8 +19,8 @@ use crate::pure::route::{self, Page};
 use crate::ui::cell::{Failed, Waiting};
 use crate::ui::empty::Empty;
 use crate::ui::frame::{Head, HeadTabs};
+use crate::view::prelude::*;
 use krakend_api::{VersionList, VersionSummary};
-use leptos::prelude::*;
 
 /// The links to the three parts.
 pub fn tabs(store: Store, current: usize) -> AnyView {

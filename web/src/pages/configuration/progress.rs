@@ -6,8 +6,8 @@ use crate::pages::nodes::row;
 use crate::pure::rollout::{self, Step};
 use crate::pure::{clock, format};
 use crate::ui::mark::{self, MarkIcon};
+use crate::view::prelude::*;
 use krakend_api::{Node, NodeState};
-use leptos::prelude::*;
 
 const SHOWN: usize = 24;
 const TRACK: f64 = 600.0;

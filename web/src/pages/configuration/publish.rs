@@ -7,8 +7,8 @@ use crate::data::navigation;
 use crate::data::store::{Act, Ask, Store};
 use crate::pure::{format, route};
 use crate::ui::button::{Action, ask};
+use crate::view::prelude::*;
 use krakend_api::{Published, Role};
-use leptos::prelude::*;
 use std::sync::Arc;
 use wasm_bindgen::JsCast;
 

@@ -6,8 +6,8 @@ use crate::data::navigation;
 use crate::data::store::{Act, Ask, Store};
 use crate::pure::{format, route};
 use crate::ui::button::{Action, ask};
+use crate::view::prelude::*;
 use krakend_api::{Published, Role, RollbackRequest};
-use leptos::prelude::*;
 use std::sync::Arc;
 
 /// Rolls back to the shown version, or, from the newest, to the one before.

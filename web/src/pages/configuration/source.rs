@@ -6,7 +6,7 @@ use crate::data::browser;
 use crate::data::store::{Remote, Store};
 use crate::pure::{json, route};
 use crate::ui::cell;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 use leptos::task::spawn_local;
 
 /// The document of a version, indented, with its numbers and keys as they were published.

@@ -8,8 +8,8 @@ use crate::ui::button::{Action, act, ask};
 use crate::ui::command::Command;
 use crate::ui::dialog::Dialog;
 use crate::ui::icon::{Icon, IconView};
+use crate::view::prelude::*;
 use krakend_api::{LeadershipTransfer, Manager, ManagerInvitation, ManagerRole, Role};
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@ use crate::pure::chart::{Chart, Sample, Series};
 use crate::pure::{format, scale, timeline};
 use crate::ui::cell;
 use crate::ui::chart::LineChart;
+use crate::view::prelude::*;
 use krakend_api::EventList;
-use leptos::prelude::*;
 
 const DAY_MS: i64 = 86_400_000;
 const LINES: [&str; 6] = ["s-p99", "s-p90", "s-p50", "s-p999", "s-p90", "s-p50"];

@@ -5,8 +5,8 @@ use crate::pure::event::Mark;
 use crate::pure::{clock, format};
 use crate::ui::command::Command;
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::ManagerRole;
-use leptos::prelude::*;
 
 /// The shortest lease of a node, in milliseconds.
 fn shortest_lease(store: Store) -> Option<i64> {

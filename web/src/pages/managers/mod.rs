@@ -12,8 +12,8 @@ use crate::pure::{clock, format, trail};
 use crate::ui::cell::{self, Failed};
 use crate::ui::frame::Head;
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::{Event, EventKind, EventList, GroupStatus, KeyringStatus, ManagerRole};
-use leptos::prelude::*;
 
 const EVENTS: usize = 6;
 

@@ -6,8 +6,8 @@ use crate::pure::event::Mark;
 use crate::pure::format;
 use crate::pure::ruler::Ruler as Axis;
 use crate::ui::mark::{self, MarkIcon};
+use crate::view::prelude::*;
 use krakend_api::{Manager, ManagerRole};
-use leptos::prelude::*;
 
 const WIDTH: f64 = 520.0;
 const FAR_BEHIND: u64 = 100;

@@ -5,8 +5,8 @@ use crate::data::api;
 use crate::data::navigation;
 use crate::data::store::{Act, Ask, Store};
 use crate::ui::button::{Action, act, ask};
+use crate::view::prelude::*;
 use krakend_api::{NodeState, Role};
-use leptos::prelude::*;
 use std::sync::Arc;
 
 fn order(method: &'static str, path: String, said: String) -> Act {

@@ -5,8 +5,8 @@ use crate::data::store::Store;
 use crate::pages::nodes::row;
 use crate::pure::{clock, format};
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::NodeState;
-use leptos::prelude::*;
 
 /// State, address, runtime, gossip, session, lease.
 #[component]

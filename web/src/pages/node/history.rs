@@ -6,8 +6,8 @@ use crate::data::store::{Remote, Store};
 use crate::pure::timeline::{self, Stretch};
 use crate::pure::{clock, format, order};
 use crate::ui::cell;
+use crate::view::prelude::*;
 use krakend_api::{EventKind, EventList};
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 const DAYS: i64 = 14;

@@ -8,9 +8,9 @@ use crate::pure::event::Mark;
 use crate::ui::cell;
 use crate::ui::control::Choice;
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::{NodeLog, NodeLogLine};
 use leptos::html::Div;
-use leptos::prelude::*;
 
 const LEVELS: [&str; 4] = ["ERROR", "WARN", "INFO", "DEBUG"];
 const LINES: u32 = 200;

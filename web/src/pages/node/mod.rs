@@ -14,8 +14,8 @@ use crate::ui::cell::{Failed, Waiting};
 use crate::ui::control::Ranges;
 use crate::ui::frame::Head;
 use crate::ui::icon::{Icon, IconView};
+use crate::view::prelude::*;
 use krakend_api::{EventList, Node, Statistics};
-use leptos::prelude::*;
 
 /// What the cells of the page share.
 #[derive(Clone, Copy)]

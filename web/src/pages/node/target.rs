@@ -6,8 +6,8 @@ use crate::pages::nodes::row;
 use crate::pure::rollout::{self, Step};
 use crate::pure::{clock, format};
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::Node;
-use leptos::prelude::*;
 
 /// Desired, applied, and what stands between.
 #[component]

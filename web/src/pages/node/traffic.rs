@@ -10,8 +10,8 @@ use crate::pure::format;
 use crate::pure::series::Input;
 use crate::ui::cell;
 use crate::ui::chart::LineChart;
+use crate::view::prelude::*;
 use krakend_api::{BackendTotals, Node, NodeState, ProcessPoint, Statistics};
-use leptos::prelude::*;
 
 fn line(store: Store, page: View, make: fn(&Input<'_>) -> Chart) -> Memo<Chart> {
     Memo::new(move |_| {

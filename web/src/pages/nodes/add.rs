@@ -6,8 +6,8 @@ use crate::pure::clock;
 use crate::ui::command::Command;
 use crate::ui::control::Segments;
 use crate::ui::dialog::Dialog;
+use crate::view::prelude::*;
 use krakend_api::{JoinToken, Role};
-use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 const USES: [(u32, &str); 3] = [(1, "1 node"), (10, "10 nodes"), (100, "100 nodes")];

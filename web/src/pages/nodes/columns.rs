@@ -4,7 +4,7 @@ use crate::data::browser;
 use crate::pure::columns::{self, Column};
 use crate::ui::dialog::Dialog;
 use crate::ui::icon::{Icon, IconView};
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 const KEPT: &str = "columns";
 

@@ -17,8 +17,8 @@ use crate::ui::empty::Empty;
 use crate::ui::frame::Head;
 use crate::ui::icon::{Icon, IconView};
 use crate::ui::mark::{self, MarkIcon};
+use crate::view::prelude::*;
 use krakend_api::NodeState;
-use leptos::prelude::*;
 
 /// Filter and order of the page. The filter is in the address, so it can be sent to somebody.
 #[derive(Clone, Copy)]

@@ -7,8 +7,8 @@ use crate::pure::nodes::{error_ratio, trouble};
 use crate::pure::rollout::{self, Step};
 use crate::pure::{chart, clock, format};
 use crate::ui::mark::{self, MarkIcon};
+use crate::view::prelude::*;
 use krakend_api::{GatewayKind, Node, NodeState};
-use leptos::prelude::*;
 
 /// An outlier is above this multiple of its peers' median.
 const OUTLIER: f64 = 1.3;

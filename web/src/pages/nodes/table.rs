@@ -6,8 +6,8 @@ use crate::data::store::Store;
 use crate::pure::nodes::{self, Column, Sums};
 use crate::pure::{format, rollout};
 use crate::ui::icon::{Icon, IconView};
+use crate::view::prelude::*;
 use leptos::html::Div;
-use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 

@@ -4,8 +4,8 @@ use crate::data::store::{Newest, Store};
 use crate::pure::{clock, format, rollout};
 use crate::ui::cell;
 use crate::ui::command::Command;
+use crate::view::prelude::*;
 use krakend_api::RolloutProgress;
-use leptos::prelude::*;
 
 /// Nodes drawn one by one; beyond, in proportion.
 const BOXES: u32 = 24;

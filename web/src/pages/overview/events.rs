@@ -4,8 +4,8 @@ use crate::data::store::Store;
 use crate::pure::{clock, event};
 use crate::ui::cell;
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::Event;
-use leptos::prelude::*;
 
 const SHOWN: usize = 14;
 

@@ -5,8 +5,8 @@ use crate::pure::event::Mark;
 use crate::pure::{clock, format};
 use crate::ui::cell;
 use crate::ui::mark::MarkIcon;
+use crate::view::prelude::*;
 use krakend_api::{License, LicenseState};
-use leptos::prelude::*;
 
 /// Seats drawn one by one; beyond, in proportion.
 const BOXES: u32 = 30;

@@ -4,8 +4,8 @@ use crate::data::store::Store;
 use crate::pure::format;
 use crate::ui::cell;
 use crate::ui::mark::{self, MarkIcon};
+use crate::view::prelude::*;
 use krakend_api::{Manager, ManagerRole};
-use leptos::prelude::*;
 
 /// Entries behind from which a manager is no longer just a heartbeat late.
 const FAR_BEHIND: u64 = 100;

@@ -13,7 +13,7 @@ use crate::data::store::Store;
 use crate::pure::route;
 use crate::ui::control::{Ranges, SearchField};
 use crate::ui::frame::Head;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// The page.
 #[component]

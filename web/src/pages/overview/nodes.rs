@@ -7,8 +7,8 @@ use crate::pure::{chart, clock, format};
 use crate::ui::cell;
 use crate::ui::command::Command;
 use crate::ui::mark::{self, MarkIcon};
+use crate::view::prelude::*;
 use krakend_api::{Node, NodeState};
-use leptos::prelude::*;
 
 /// Nodes in the grid. The rest is counted.
 const SHOWN: usize = 60;

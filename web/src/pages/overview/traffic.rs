@@ -7,7 +7,7 @@ use crate::pure::event;
 use crate::pure::format;
 use crate::pure::series::Input;
 use crate::ui::chart::LineChart;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 /// A chart that follows the store.
 fn chart(store: Store, make: fn(&Input<'_>) -> Chart) -> Memo<Chart> {

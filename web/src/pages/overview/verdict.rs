@@ -6,7 +6,7 @@ use crate::pure::verdict::{Facts, Tone, Verdict};
 use crate::ui::cell::Waiting;
 use crate::ui::icon::{Icon, IconView};
 use crate::ui::mark::MarkIcon;
-use leptos::prelude::*;
+use crate::view::prelude::*;
 
 const SHOWN: usize = 5;
 

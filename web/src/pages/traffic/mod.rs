@@ -16,8 +16,8 @@ use crate::ui::chart::LineChart;
 use crate::ui::control::{Choice, Ranges, Segments};
 use crate::ui::frame::Head;
 use crate::ui::heat::{Key, Strip};
+use crate::view::prelude::*;
 use krakend_api::{EndpointTotals, Statistics};
-use leptos::prelude::*;
 
 const FEW: usize = 12;
 const TOP: usize = 50;

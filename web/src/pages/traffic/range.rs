@@ -6,8 +6,8 @@ use crate::pure::clock;
 use crate::pure::route::{self, Place};
 use crate::ui::dialog::Dialog;
 use crate::ui::icon::{Icon, IconView};
+use crate::view::prelude::*;
 use leptos::html::Input;
-use leptos::prelude::*;
 
 /// The longest that the managers answer for.
 const LONGEST_MS: i64 = 31 * 86_400_000;
