@@ -45,7 +45,7 @@ fn dependencies() -> BTreeMap<&'static str, Vec<String>> {
         "server/manager",
         "server/bench",
         "web",
-        "web-macro",
+        "web/macro",
         "jepsen-like-tests",
         "deploy/xtask",
     ];
@@ -116,7 +116,7 @@ fn the_dashboard_sees_the_api_only_and_the_black_box_sees_nothing() {
         names
     };
     assert_eq!(ours("web"), ["krakend-api", "krakend-view-macro"]);
-    assert!(ours("web-macro").is_empty());
+    assert!(ours("web/macro").is_empty());
     assert!(ours("jepsen-like-tests").is_empty());
     assert!(ours("deploy/xtask").is_empty());
 }

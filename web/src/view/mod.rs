@@ -2,7 +2,7 @@
 //!
 //! Signals, effects and components are leptos' own. Its elements are not used: each makes a type, and each type code of its own for
 //! building, changing and dropping it. Here `view!` makes a text that says how an element looks and a list of what changes in it
-//! (see `web-macro`), and [`tree`] builds and changes all of them with the same few functions.
+//! (see `web/macro`), and [`tree`] builds and changes all of them with the same few functions.
 //!
 //! As with leptos, a closure is drawn again when a signal changes that it read, and what it gives is laid over what was there:
 //! elements of the same shape stay, with focus and scroll position.
@@ -43,7 +43,7 @@ pub enum View {
 
 /// An element with all below it.
 pub struct Element {
-    /// See `web-macro`.
+    /// See `web/macro`.
     shape: &'static str,
     /// What the shape leaves open, in order.
     parts: Vec<Part>,
